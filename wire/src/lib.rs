@@ -1,0 +1,69 @@
+//! The HTTP contract: every type that crosses a process boundary, and nothing else.
+//!
+//! | request | sent as | answered with |
+//! |---|---|---|
+//! | `POST /sentence` to a node | [`RawSentence`] | [`StoredSentence`] |
+//! | `POST /sentences` to a node | [`RawSentence`] per line or array element | [`ItemAnswer`] per item, in order |
+//! | `GET /usage` of a node | | [`Usage`] |
+//! | `GET /report`, `GET /report/stream` of a node | | [`Report`] |
+//! | `POST /sentence` to the balancer | [`RawSentence`] | [`Routed`] |
+//! | `POST /sentences` to the balancer | [`RawSentence`] per line or array element | [`RoutedItem`] per item, in order |
+//! | `GET /sentence` of the balancer | | [`LocatedSentence`] per element |
+//! | `GET /fleet` of the balancer | | [`FleetView`] |
+//! | `GET /decisions` of the balancer | | [`DecisionView`] per element |
+//! | any failed request | | [`Problem`] |
+//!
+//! The crate validates and nothing more: it does no I/O, reads no clock and knows no store.
+
+mod date;
+mod fleet;
+mod problem;
+mod report;
+mod sentence;
+mod share;
+
+pub use date::{Date, DateError};
+pub use fleet::{
+    CandidateView, DecisionView, Filter, FleetView, LocatedSentence, NodeState, NodeView, Routed, RoutedItem,
+};
+pub use problem::Problem;
+pub use report::{Report, Source, Usage};
+pub use sentence::{
+    IdError, InvalidSentence, ItemAnswer, ItemStatus, JsonText, NewSentence, RawSentence, SentenceId,
+    StoredSentence,
+};
+pub use share::Share;
+
+/// Names of the headers that only Balanza defines, and the limits that every door keeps.
+pub mod contract {
+    /// On a node's answers to posts: how many documents it holds once this post is stored.
+    pub const DOCUMENTS_HEADER: &str = "balanza-documents";
+    /// On a node's answers to posts: the revision at which that count was true (see `Report::revision`).
+    pub const REVISION_HEADER: &str = "balanza-revision";
+    /// On a node's answers to posts: the run of the node that the revision belongs to.
+    pub const EPOCH_HEADER: &str = "balanza-epoch";
+    /// On a routed answer: an RFC 8941 dictionary with the node, the reason and the numbers compared.
+    pub const DECISION_HEADER: &str = "balanza-decision";
+    /// On a post to the balancer: the sentence's id, for a client that keeps ids out of the body.
+    pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+    /// On every answer of a node: its load in ORCA's JSON form.
+    pub const LOAD_HEADER: &str = "endpoint-load-metrics";
+
+    /// The media type of one JSON document per line.
+    pub const NDJSON: &str = "application/x-ndjson";
+    /// The media type of an RFC 9457 problem.
+    pub const PROBLEM_JSON: &str = "application/problem+json";
+
+    /// Longest author, in UTF-8 bytes after unescaping.
+    pub const MAX_AUTHOR_BYTES: usize = 256;
+    /// Longest sentence, in UTF-8 bytes after unescaping.
+    pub const MAX_SENTENCE_BYTES: usize = 64 * 1024;
+    /// Longest body of one sentence. JSON may spend six bytes (`\u0041`) on one.
+    pub const MAX_SENTENCE_BODY_BYTES: usize = 6 * (MAX_AUTHOR_BYTES + MAX_SENTENCE_BYTES) + 1024;
+    /// Longest body of a bulk post.
+    pub const MAX_BULK_BODY_BYTES: usize = 16 * 1024 * 1024;
+    /// Most sentences in one bulk post.
+    pub const MAX_BULK_ITEMS: usize = 10_000;
+    /// Largest page that `GET /sentence?limit=` gives; without `limit` everything is streamed.
+    pub const MAX_PAGE: usize = 1_000;
+}
