@@ -1,0 +1,230 @@
+//! Errors as the wire tells them: the one table from what went wrong to status, code and remedy.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use wire::contract::PROBLEM_JSON;
+use wire::{InvalidSentence, Problem};
+
+use crate::store::StoreError;
+
+/// How long a client should wait before it tries a node again that cannot take a sentence, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// A failed request: the problem, and the headers that belong to its status.
+#[derive(Debug)]
+pub struct Failure {
+    problem: Box<Problem>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Failure {
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// No such path.
+    pub fn no_route(path: &str) -> Self {
+        Problem::new(404, "no-route", "There is nothing here", format!("no resource has the path {path}"))
+            .with_remedy("see /openapi.json for what there is")
+            .into()
+    }
+
+    /// The path exists and does not know the method.
+    pub fn method(method: &str, path: &str, allow: &'static str) -> Self {
+        let detail = format!("{path} does not know the method {method}");
+        let problem = Problem::new(405, "method-not-allowed", "The method is not allowed", detail)
+            .with_remedy(format!("use {allow}"));
+        Self::from(problem).with_header(header::ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// No sentence under this id.
+    pub fn no_sentence(id: &str) -> Self {
+        Problem::new(404, "no-sentence", "There is no such sentence", format!("no sentence has the id {id}"))
+            .with_field("id")
+            .with_remedy("see GET /sentence for those there are; another node may have it")
+            .into()
+    }
+
+    /// A parameter of the query or the path is wrong.
+    pub fn parameter(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Problem::new(400, "bad-parameter", "A parameter is wrong", detail)
+            .with_field(name)
+            .with_remedy(remedy)
+            .into()
+    }
+
+    /// The body is of a type that this path does not read.
+    pub fn media_type(found: &str, remedy: &'static str) -> Self {
+        Problem::new(415, "wrong-media-type", "The body has the wrong type", format!("the body is {found}"))
+            .with_field("content-type")
+            .with_remedy(remedy)
+            .into()
+    }
+
+    /// The body is packed, and nothing here unpacks.
+    pub fn content_encoding(found: &str) -> Self {
+        Problem::new(415, "packed-body", "The body is packed", format!("the body is encoded as {found}"))
+            .with_field("content-encoding")
+            .with_remedy("send it as it is")
+            .into()
+    }
+
+    /// The body is longer than this path reads.
+    pub fn too_large(limit: usize) -> Self {
+        let detail = format!("the body has more than {limit} bytes");
+        Problem::new(413, "too-large", "The body is too large", detail)
+            .with_remedy("send it in smaller parts")
+            .into()
+    }
+
+    /// More items than one bulk post may have.
+    pub fn too_many(found: usize, limit: usize) -> Self {
+        let detail = format!("the body has {found} sentences; the limit is {limit}");
+        Problem::new(413, "too-many", "The body has too many sentences", detail)
+            .with_remedy(format!("send at most {limit} at once"))
+            .into()
+    }
+
+    /// The body did not arrive in time.
+    pub fn too_slow(seconds: u64) -> Self {
+        let detail = format!("the body did not arrive within {seconds} seconds");
+        Problem::new(408, "too-slow", "The body came too slowly", detail).with_remedy("send it again").into()
+    }
+
+    /// The connection broke, or the body's framing is wrong.
+    pub fn broken_body(detail: &str) -> Self {
+        let detail = format!("the body could not be read: {detail}");
+        Problem::new(400, "broken-body", "The body is broken", detail).with_remedy("send it again").into()
+    }
+
+    /// The bulk body is neither an array nor lines.
+    pub fn not_bulk(detail: impl Into<String>) -> Self {
+        Problem::new(400, "not-json", "The body is no list of sentences", detail)
+            .with_remedy(
+                r#"send [{"id":"…","author":"…","sentence":"…"}, …], or one object per line as application/x-ndjson"#,
+            )
+            .into()
+    }
+
+    /// The request needs a token and has none, or a wrong one.
+    pub fn unauthorized(kind: &str) -> Self {
+        let detail = format!("this needs the {kind} token");
+        let problem = Problem::new(401, "no-token", "A token is needed", detail)
+            .with_field("authorization")
+            .with_remedy(format!("add -H 'authorization: Bearer TOKEN' with the {kind} token"));
+        Self::from(problem).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// The token is not the one that this needs.
+    pub fn forbidden(kind: &str) -> Self {
+        Problem::new(
+            403,
+            "wrong-token",
+            "The token does not allow this",
+            format!("this needs the {kind} token"),
+        )
+        .with_field("authorization")
+        .with_remedy(format!("use the {kind} token that the node was started with"))
+        .into()
+    }
+
+    /// Nobody may do this, because no token was set up.
+    pub fn no_token_configured() -> Self {
+        let detail = "this needs the admin token, and this node has none";
+        Problem::new(403, "no-admin-token", "The node has no admin token", detail)
+            .with_remedy("start the node with --admin-token-file FILE")
+            .into()
+    }
+
+    /// The node is stopping or its store is not usable.
+    pub fn not_ready(reason: &str) -> Self {
+        let problem = Problem::new(503, "not-ready", "The node is not ready", format!("not ready: {reason}"))
+            .with_remedy("try again, or another node");
+        Self::from(problem).with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem: Box::new(problem), headers: Vec::new() }
+    }
+}
+
+impl From<InvalidSentence> for Failure {
+    fn from(invalid: InvalidSentence) -> Self {
+        Problem::from(invalid).into()
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let detail = error.to_string();
+        let again = |code, title: &str| {
+            Problem::new(503, code, title, detail.clone()).with_remedy("try again, or another node")
+        };
+        let problem = match &error {
+            StoreError::Busy => again("store-busy", "The store is busy"),
+            StoreError::Closed => again("stopping", "The node is stopping"),
+            StoreError::Unavailable { ambiguous: true, .. } => {
+                again("store-unavailable", "The store is unavailable")
+                    .with_doubt()
+                    .with_remedy("repeat it with the same id: what is stored already is not stored twice")
+            }
+            StoreError::Unavailable { .. } => again("store-unavailable", "The store is unavailable"),
+            StoreError::Damaged(_) => {
+                let problem = Problem::new(500, "store-damaged", "Stored data is damaged", detail)
+                    .with_remedy("restore the node's data from a backup");
+                return problem.into();
+            }
+        };
+        Self::from(problem).with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
+        // A problem is plain data with string keys: writing it cannot fail.
+        let body = serde_json::to_vec(&*self.problem).unwrap_or_default();
+        response.content_type(PROBLEM_JSON).body(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(failure: &Failure, status: u16, kind: &str) {
+        assert_eq!((failure.status_code().as_u16(), failure.problem.kind.as_str()), (status, kind));
+        assert!(!failure.problem.detail.is_empty() && !failure.problem.message.is_empty());
+    }
+
+    #[test]
+    fn every_store_error_has_its_status_and_only_a_doubtful_one_says_so() {
+        let unavailable = |ambiguous| {
+            Failure::from(StoreError::Unavailable { reason: "the disk is full".to_owned(), ambiguous })
+        };
+        check(&StoreError::Busy.into(), 503, "urn:balanza:store-busy");
+        check(&StoreError::Closed.into(), 503, "urn:balanza:stopping");
+        check(&unavailable(false), 503, "urn:balanza:store-unavailable");
+        check(&StoreError::Damaged("document 7".to_owned()).into(), 500, "urn:balanza:store-damaged");
+        assert!(!unavailable(false).problem.ambiguous);
+        assert!(unavailable(true).problem.ambiguous);
+        assert!(unavailable(true).error_response().headers().contains_key("retry-after"));
+    }
+}

@@ -1,0 +1,188 @@
+//! What a node keeps: the one trait that every store fulfils, and the words that it speaks.
+//!
+//! Owns no engine: [`embedded`] and [`mongo`] do. Both promise the same, and one suite of tests holds them to it:
+//!
+//! - an insert is answered after its sentences are durable, and never before;
+//! - a sentence is stored once under its id; a repeated id is answered with the document as it was stored first;
+//! - documents are listed by date, then id; two documents of one node never get the same date from the node;
+//! - the count of documents and the revision change in one step, after the change that they count.
+
+pub mod embedded;
+mod ledger;
+pub mod mongo;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use wire::{Date, NewSentence, SentenceId, StoredSentence};
+
+pub use ledger::{State, Tally};
+
+/// A store's answer, on its own: it borrows nothing from the store.
+pub type Answer<T> = BoxFuture<'static, Result<T, StoreError>>;
+
+/// Pages of a listing. A slow reader holds back the store; a dropped receiver ends the listing.
+pub type Pages = mpsc::Receiver<Result<Vec<StoredSentence>, StoreError>>;
+
+/// Keeps sentences.
+pub trait Store: Send + Sync + 'static {
+    /// Stores what is not stored yet; answers once everything is durable. Outcomes are in the order of `entries`.
+    fn insert(&self, entries: Vec<Entry>) -> Answer<Receipt>;
+
+    /// The document under `id`.
+    fn get(&self, id: SentenceId) -> Answer<Option<StoredSentence>>;
+
+    /// Removes the document under `id`; `false` when there was none.
+    fn delete(&self, id: SentenceId) -> Answer<(bool, Tally)>;
+
+    /// The documents that `query` selects, by date and id, in pages of bounded size.
+    fn list(&self, query: Query) -> Pages;
+
+    /// Count, revision and health, read in one step.
+    fn state(&self) -> watch::Receiver<State>;
+
+    /// Finishes what is queued and lets go of the data.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}
+
+/// One sentence to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The sentence and its identity.
+    pub sentence: NewSentence,
+    /// When it was stored first, for one that moves here from another store; else the store's own clock counts.
+    pub date: Option<Date>,
+}
+
+impl From<NewSentence> for Entry {
+    fn from(sentence: NewSentence) -> Self {
+        Self { sentence, date: None }
+    }
+}
+
+impl Entry {
+    /// What the entry weighs in a queue, in bytes, with an allowance for what surrounds the text.
+    fn weight(&self) -> usize {
+        const AROUND: usize = 256;
+        self.sentence.author.len() + self.sentence.sentence.len() + AROUND
+    }
+}
+
+/// What became of an insert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// One outcome per entry, in order.
+    pub outcomes: Vec<Outcome>,
+    /// The store right after the commit that holds the whole insert.
+    pub tally: Tally,
+}
+
+/// What became of one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored now.
+    Stored(Date),
+    /// Stored before under this id; nothing was changed.
+    Duplicate(StoredSentence),
+    /// The store refused this one document and kept the others.
+    Refused(String),
+}
+
+/// Which documents to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only those after this place in the order.
+    pub after: Option<Place>,
+    /// Only those of this author.
+    pub author: Option<String>,
+    /// At most this many.
+    pub limit: Option<usize>,
+}
+
+/// A place in the order of documents: by date, then id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The date of the document that stands here.
+    pub date: Date,
+    /// Its id.
+    pub id: SentenceId,
+}
+
+impl Place {
+    /// The place of `document`; `None` for one from an old node, which has no id.
+    pub fn of(document: &StoredSentence) -> Option<Self> {
+        Some(Self { date: document.date, id: document.id? })
+    }
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// More is waiting than the queue holds. Nothing was stored.
+    #[error("the store is busy: its queue is full")]
+    Busy,
+    /// The store cannot be used now. `ambiguous` when the change may have been made all the same.
+    #[error("the store is unavailable: {reason}")]
+    Unavailable {
+        /// Why, in words.
+        reason: String,
+        /// Whether the change may have been made.
+        ambiguous: bool,
+    },
+    /// The node is stopping. Nothing was stored.
+    #[error("the node is stopping")]
+    Closed,
+    /// What is stored does not read back.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Why a store did not open. The message ends with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}; {remedy}")]
+pub struct OpenError {
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Most sentences in one commit; more wait for the next, so that no single commit takes long.
+const MAX_COMMIT_ENTRIES: usize = 16 * 1024;
+/// Most bytes waiting in a store's queue; beyond that an insert is refused at once.
+const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+/// Most documents in one page of a listing.
+const MAX_PAGE_DOCUMENTS: usize = 512;
+/// A page of a listing ends once its texts reach this many bytes.
+const MAX_PAGE_BYTES: usize = 256 * 1024;
+
+/// The date of the next document: the clock's, but later than `last`, so that no two share one.
+///
+/// A `last` that lies more than an hour ahead is no neighbour in time: it was imported, or the clock was wrong then.
+fn next_date(now: Date, last: Option<Date>) -> Date {
+    const HOUR: i64 = 3_600_000_000;
+    match last {
+        Some(last) if last >= now && last.unix_micros().saturating_sub(now.unix_micros()) <= HOUR => {
+            Date::from_unix_micros(last.unix_micros().saturating_add(1))
+        }
+        _ => now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_move_forward_even_when_the_clock_does_not() {
+        let at = Date::from_unix_micros;
+        assert_eq!(next_date(at(5), None), at(5));
+        assert_eq!(next_date(at(5), Some(at(4))), at(5));
+        assert_eq!(next_date(at(5), Some(at(5))), at(6));
+        assert_eq!(next_date(at(5), Some(at(90))), at(91));
+        assert_eq!(
+            next_date(at(5), Some(at(4_000_000_000))),
+            at(5),
+            "a date from the far future is not followed"
+        );
+    }
+}

@@ -1,0 +1,300 @@
+//! What is done to the database file, one function per question. Every function either sees or makes one transaction.
+//!
+//! The only file that speaks redb's language of tables. Owns no thread and no queue.
+
+use std::ops::Bound;
+
+use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use wire::{Date, SentenceId, StoredSentence};
+
+use super::layout::{self, AuthorKey, DocumentKey, IdKey};
+use crate::store::{Entry, MAX_PAGE_BYTES, MAX_PAGE_DOCUMENTS, Outcome, Place, next_date};
+
+const DOCUMENTS: TableDefinition<'_, &DocumentKey, &[u8]> = TableDefinition::new("documents");
+const IDS: TableDefinition<'_, &IdKey, i64> = TableDefinition::new("ids");
+const AUTHORS: TableDefinition<'_, &AuthorKey, ()> = TableDefinition::new("authors");
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const PROBE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("probe");
+
+const COUNT: &str = "documents";
+const FORMAT: &str = "format";
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("{0}")]
+    Engine(#[from] redb::Error),
+    #[error("the commit failed: {0}")]
+    Commit(redb::Error),
+    #[error("{0} does not read back")]
+    Damaged(String),
+    #[error("its layout has version {0}, and this program knows version {known}", known = layout::FORMAT)]
+    Format(u64),
+}
+
+impl Fault {
+    /// Whether the change may have become durable all the same.
+    pub(super) fn ambiguous(&self) -> bool {
+        matches!(self, Self::Commit(_))
+    }
+
+    /// The fault in words that name its usual cause.
+    pub(super) fn in_words(&self) -> String {
+        let (Self::Engine(error) | Self::Commit(error)) = self else { return self.to_string() };
+        match error {
+            redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
+                "the disk is full".to_owned()
+            }
+            redb::Error::Io(io) => format!("the disk failed: {io}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
+macro_rules! fault_from {
+    ($($error:ident),*) => {
+        $(impl From<redb::$error> for Fault {
+            fn from(error: redb::$error) -> Self {
+                Self::Engine(error.into())
+            }
+        })*
+    };
+}
+fault_from!(StorageError, TableError, TransactionError);
+
+/// One change to make.
+pub(super) enum Change<'a> {
+    Insert(&'a [Entry]),
+    Delete(SentenceId),
+}
+
+/// What became of one change.
+pub(super) enum Done {
+    Inserted(Vec<Outcome>),
+    Deleted(bool),
+}
+
+/// What became of a transaction.
+pub(super) struct Applied {
+    pub(super) done: Vec<Done>,
+    pub(super) added: u64,
+    pub(super) removed: u64,
+}
+
+/// What a database holds when it is opened.
+pub(super) struct Contents {
+    pub(super) documents: u64,
+    pub(super) newest: Option<Date>,
+}
+
+/// Makes sure that every table exists, and reads what the database holds.
+pub(super) fn prepare(database: &Database) -> Result<Contents, Fault> {
+    let transaction = database.begin_write()?;
+    let contents = {
+        let mut meta = transaction.open_table(META)?;
+        let format = meta.get(FORMAT)?.map(|guard| guard.value());
+        match format {
+            None => drop(meta.insert(FORMAT, layout::FORMAT)?),
+            Some(layout::FORMAT) => {}
+            Some(other) => return Err(Fault::Format(other)),
+        }
+        let documents = meta.get(COUNT)?.map_or(0, |guard| guard.value());
+        transaction.open_table(IDS)?;
+        transaction.open_table(AUTHORS)?;
+        let newest =
+            transaction.open_table(DOCUMENTS)?.last()?.map(|(key, _)| layout::place(key.value()).date);
+        Contents { documents, newest }
+    };
+    transaction.commit().map_err(|error| Fault::Commit(error.into()))?;
+    Ok(contents)
+}
+
+/// Makes all changes in one durable transaction, or none. `newest` is the newest date given so far.
+pub(super) fn apply(
+    database: &Database,
+    changes: &[Change<'_>],
+    now: Date,
+    newest: &mut Option<Date>,
+) -> Result<Applied, Fault> {
+    let transaction = database.begin_write()?;
+    let mut last = *newest;
+    let applied = {
+        let mut tables = Tables::open(&transaction)?;
+        let mut applied = Applied { done: Vec::with_capacity(changes.len()), added: 0, removed: 0 };
+        for change in changes {
+            applied.done.push(match change {
+                Change::Insert(entries) => {
+                    let mut outcomes = Vec::with_capacity(entries.len());
+                    for entry in *entries {
+                        let outcome = tables.insert(entry, now, &mut last)?;
+                        applied.added += u64::from(matches!(outcome, Outcome::Stored(_)));
+                        outcomes.push(outcome);
+                    }
+                    Done::Inserted(outcomes)
+                }
+                Change::Delete(id) => {
+                    let deleted = tables.delete(*id)?;
+                    applied.removed += u64::from(deleted);
+                    Done::Deleted(deleted)
+                }
+            });
+        }
+        if applied.added != applied.removed {
+            let mut meta = transaction.open_table(META)?;
+            let before = meta.get(COUNT)?.map_or(0, |guard| guard.value());
+            let after = before.saturating_add(applied.added).saturating_sub(applied.removed);
+            meta.insert(COUNT, after)?;
+        }
+        applied
+    };
+    if applied.added == 0 && applied.removed == 0 {
+        transaction.abort()?;
+    } else {
+        transaction.commit().map_err(|error| Fault::Commit(error.into()))?;
+        *newest = last;
+    }
+    Ok(applied)
+}
+
+/// The document under `id`.
+pub(super) fn get(database: &Database, id: SentenceId) -> Result<Option<StoredSentence>, Fault> {
+    let transaction = database.begin_read()?;
+    let Some(date) = transaction.open_table(IDS)?.get(&layout::id_key(id))?.map(|guard| guard.value()) else {
+        return Ok(None);
+    };
+    let key = layout::document_key(Place { date: Date::from_unix_micros(date), id });
+    read(&transaction.open_table(DOCUMENTS)?, &key).map(Some)
+}
+
+/// The next documents after a place, at most `limit` and no more than a page holds.
+pub(super) fn page(
+    database: &Database,
+    after: Option<Place>,
+    author: Option<&str>,
+    limit: usize,
+) -> Result<Vec<StoredSentence>, Fault> {
+    let transaction = database.begin_read()?;
+    let documents = transaction.open_table(DOCUMENTS)?;
+    let mut page = Page { documents: Vec::new(), bytes: 0, limit: limit.min(MAX_PAGE_DOCUMENTS) };
+    let after = after.map(layout::document_key);
+    if let Some(author) = author {
+        let (first, last) = layout::author_bounds(author);
+        let start = after.map(|after| layout::author_key(author, &after));
+        let start = start.as_ref().map_or(Bound::Included(&first), Bound::Excluded);
+        let authors = transaction.open_table(AUTHORS)?;
+        for entry in authors.range::<&AuthorKey>((start, Bound::Included(&last)))? {
+            let document = read(&documents, &layout::document_of(entry?.0.value()))?;
+            // Another author may have the same hash.
+            if document.author == author && !page.push(document) {
+                break;
+            }
+        }
+    } else {
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        for entry in documents.range::<&DocumentKey>((start, Bound::Unbounded))? {
+            let (key, value) = entry?;
+            let document =
+                layout::document(key.value(), value.value()).ok_or_else(|| damaged(key.value()))?;
+            if !page.push(document) {
+                break;
+            }
+        }
+    }
+    Ok(page.documents)
+}
+
+/// Commits as much as a fair batch takes and removes it again, to see whether the disk takes writes.
+pub(super) fn probe(database: &Database) -> Result<(), Fault> {
+    static BLOCK: [u8; 64 * 1024] = [0x5a; 64 * 1024];
+    const BLOCKS: u64 = 16;
+    let commit =
+        |transaction: WriteTransaction| transaction.commit().map_err(|error| Fault::Commit(error.into()));
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(PROBE)?;
+        for block in 0..BLOCKS {
+            table.insert(block, BLOCK.as_slice())?;
+        }
+    }
+    commit(transaction)?;
+    let transaction = database.begin_write()?;
+    transaction.delete_table(PROBE)?;
+    commit(transaction)
+}
+
+struct Page {
+    documents: Vec<StoredSentence>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Page {
+    /// Takes a document; `false` when the page is full with it.
+    fn push(&mut self, document: StoredSentence) -> bool {
+        self.bytes += document.author.len() + document.sentence.len();
+        self.documents.push(document);
+        self.documents.len() < self.limit && self.bytes < MAX_PAGE_BYTES
+    }
+}
+
+struct Tables<'t> {
+    documents: Table<'t, &'static DocumentKey, &'static [u8]>,
+    ids: Table<'t, &'static IdKey, i64>,
+    authors: Table<'t, &'static AuthorKey, ()>,
+    buffer: Vec<u8>,
+}
+
+impl<'t> Tables<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
+        Ok(Self {
+            documents: transaction.open_table(DOCUMENTS)?,
+            ids: transaction.open_table(IDS)?,
+            authors: transaction.open_table(AUTHORS)?,
+            buffer: Vec::new(),
+        })
+    }
+
+    fn insert(&mut self, entry: &Entry, now: Date, last: &mut Option<Date>) -> Result<Outcome, Fault> {
+        let sentence = &entry.sentence;
+        let id_key = layout::id_key(sentence.id);
+        if let Some(date) = self.ids.get(&id_key)?.map(|guard| guard.value()) {
+            let key = layout::document_key(Place { date: Date::from_unix_micros(date), id: sentence.id });
+            return read(&self.documents, &key).map(Outcome::Duplicate);
+        }
+        if layout::encode(&mut self.buffer, &sentence.author, &sentence.sentence).is_none() {
+            return Ok(Outcome::Refused("the author is longer than the store can hold".to_owned()));
+        }
+        let date = entry.date.unwrap_or_else(|| {
+            let date = next_date(now, *last);
+            *last = Some(date);
+            date
+        });
+        let key = layout::document_key(Place { date, id: sentence.id });
+        self.ids.insert(&id_key, date.unix_micros())?;
+        self.documents.insert(&key, self.buffer.as_slice())?;
+        self.authors.insert(&layout::author_key(&sentence.author, &key), ())?;
+        Ok(Outcome::Stored(date))
+    }
+
+    fn delete(&mut self, id: SentenceId) -> Result<bool, Fault> {
+        let Some(date) = self.ids.remove(&layout::id_key(id))?.map(|guard| guard.value()) else {
+            return Ok(false);
+        };
+        let key = layout::document_key(Place { date: Date::from_unix_micros(date), id });
+        let document = read(&self.documents, &key)?;
+        self.documents.remove(&key)?;
+        self.authors.remove(&layout::author_key(&document.author, &key))?;
+        Ok(true)
+    }
+}
+
+fn read(
+    documents: &impl ReadableTable<&'static DocumentKey, &'static [u8]>,
+    key: &DocumentKey,
+) -> Result<StoredSentence, Fault> {
+    documents.get(key)?.and_then(|value| layout::document(key, value.value())).ok_or_else(|| damaged(key))
+}
+
+fn damaged(key: &DocumentKey) -> Fault {
+    Fault::Damaged(format!("document {}", layout::place(key).id))
+}

@@ -1,0 +1,300 @@
+//! What every store promises, asked of each of them in the same words.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use backend::config::StoreChoice;
+use backend::open_store;
+use backend::store::{Entry, Outcome, Place, Query, Store, StoreError};
+use wire::{Date, NewSentence, SentenceId, StoredSentence};
+
+use crate::support::{self, id};
+
+/// A place for one store, which can be opened again and again.
+struct Bench {
+    choice: StoreChoice,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn embedded() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        Some(Self { choice: StoreChoice::Embedded(dir.path().to_owned()), _dir: dir })
+    }
+
+    fn mongo() -> Option<Self> {
+        let uri = format!("{}/contract", support::mongo()?);
+        let collection = format!("c{}", id().0.simple());
+        Some(Self { choice: StoreChoice::Mongo { uri, collection }, _dir: tempfile::tempdir().unwrap() })
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        open_store(&self.choice).await.unwrap().0
+    }
+}
+
+/// Makes of each promise a test per store.
+macro_rules! promises {
+    ($($promise:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test] async fn $promise() {
+                if let Some(bench) = super::Bench::embedded() { super::$promise(bench).await }
+            })*
+        }
+        mod mongo {
+            $(#[tokio::test] async fn $promise() {
+                if let Some(bench) = super::Bench::mongo() { super::$promise(bench).await }
+            })*
+        }
+    };
+}
+
+promises!(
+    a_sentence_is_stored_once_under_its_id,
+    one_of_many_at_once_stores_an_id,
+    documents_are_listed_by_date_then_id,
+    a_long_listing_comes_in_order_and_whole,
+    a_node_gives_every_document_its_own_date,
+    any_text_comes_back_as_it_was,
+    a_deleted_document_is_gone,
+    what_was_answered_is_there_after_reopening,
+    the_count_and_the_revision_tell_the_same_story,
+    a_closed_store_takes_nothing,
+);
+
+fn sentence(id: SentenceId, author: &str, text: &str) -> Entry {
+    NewSentence { id, author: author.to_owned(), sentence: text.to_owned() }.into()
+}
+
+fn dated(micros: i64, id: u128, author: &str) -> Entry {
+    let id = SentenceId(uuid::Uuid::from_u128(id));
+    Entry { date: Some(Date::from_unix_micros(micros)), ..sentence(id, author, "text") }
+}
+
+async fn all(store: &dyn Store, query: Query) -> Vec<StoredSentence> {
+    let mut pages = store.list(query);
+    let mut documents = Vec::new();
+    while let Some(page) = pages.recv().await {
+        documents.extend(page.unwrap());
+    }
+    documents
+}
+
+async fn a_sentence_is_stored_once_under_its_id(bench: Bench) {
+    let store = bench.open().await;
+    let (one, two) = (id(), id());
+    let entries = vec![
+        sentence(one, "Ana", "first"),
+        sentence(two, "Eva", "second"),
+        sentence(one, "Bob", "repeated in the same insert"),
+    ];
+    let receipt = store.insert(entries).await.unwrap();
+    assert_eq!(receipt.tally.documents, 2);
+    let [Outcome::Stored(date), Outcome::Stored(_), Outcome::Duplicate(first)] = &receipt.outcomes[..] else {
+        panic!("{:?}", receipt.outcomes)
+    };
+    assert_eq!((first.author.as_str(), first.date), ("Ana", *date));
+
+    let again = store.insert(vec![sentence(one, "Bob", "later")]).await.unwrap();
+    assert_eq!(again.outcomes, [Outcome::Duplicate(first.clone())]);
+    assert_eq!(again.tally, receipt.tally, "a duplicate changes nothing");
+    assert_eq!(store.get(one).await.unwrap().as_ref(), Some(first));
+    assert_eq!(store.get(id()).await.unwrap(), None);
+    store.close().await;
+}
+
+async fn one_of_many_at_once_stores_an_id(bench: Bench) {
+    let store = bench.open().await;
+    let id = id();
+    let posts: Vec<_> =
+        (0..32).map(|number| store.insert(vec![sentence(id, &format!("User{number}"), "same id")])).collect();
+    let posts: Vec<_> = posts.into_iter().map(tokio::spawn).collect();
+    let mut stored = 0;
+    for post in posts {
+        let receipt = post.await.unwrap().unwrap();
+        stored += receipt.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count();
+    }
+    assert_eq!(stored, 1);
+    assert_eq!(all(&*store, Query::default()).await.len(), 1);
+    store.close().await;
+}
+
+async fn documents_are_listed_by_date_then_id(bench: Bench) {
+    let store = bench.open().await;
+    let entries = vec![
+        dated(2_000_001, 7, "Ana"),
+        dated(2_000_000, 9, "Eva"),
+        dated(-5, 1, "Ana"),
+        dated(2_000_001, 3, "Ana"),
+        dated(1_000, u128::MAX, "Eva"),
+        dated(1_000, 0, "Ana"),
+    ];
+    store.insert(entries).await.unwrap();
+    let told = |documents: &[StoredSentence]| -> Vec<(i64, u128)> {
+        documents.iter().map(|it| (it.date.unix_micros(), it.id.unwrap().0.as_u128())).collect()
+    };
+    let listed = all(&*store, Query::default()).await;
+    let expected = [(-5, 1), (1_000, 0), (1_000, u128::MAX), (2_000_000, 9), (2_000_001, 3), (2_000_001, 7)];
+    assert_eq!(told(&listed), expected);
+
+    let ana = Some("Ana".to_owned());
+    let of_ana = all(&*store, Query { author: ana.clone(), ..Query::default() }).await;
+    assert_eq!(told(&of_ana), [(-5, 1), (1_000, 0), (2_000_001, 3), (2_000_001, 7)]);
+    let none = Query { author: Some("An".to_owned()), ..Query::default() };
+    assert_eq!(all(&*store, none).await, []);
+
+    // Every cut of the list continues where it was cut.
+    for (index, document) in listed.iter().enumerate() {
+        let after = Place::of(document);
+        let rest = all(&*store, Query { after, ..Query::default() }).await;
+        assert_eq!(rest, listed[index + 1..]);
+        let one = all(&*store, Query { after, limit: Some(1), ..Query::default() }).await;
+        assert_eq!(one, listed[index + 1..].iter().take(1).cloned().collect::<Vec<_>>());
+        let rest = all(&*store, Query { after, author: ana.clone(), limit: None }).await;
+        let expected: Vec<_> = listed[index + 1..].iter().filter(|it| it.author == "Ana").cloned().collect();
+        assert_eq!(rest, expected);
+    }
+    store.close().await;
+}
+
+async fn a_long_listing_comes_in_order_and_whole(bench: Bench) {
+    let store = bench.open().await;
+    let ids: Vec<_> = (0..1_500).map(|_| id()).collect();
+    for part in ids.chunks(500) {
+        let entries = part.iter().map(|id| sentence(*id, "Ana", "one of many")).collect();
+        store.insert(entries).await.unwrap();
+    }
+    let listed = all(&*store, Query::default()).await;
+    assert_eq!(listed.iter().map(|it| it.id.unwrap()).collect::<Vec<_>>(), ids);
+    let some = all(&*store, Query { limit: Some(1_100), ..Query::default() }).await;
+    assert_eq!(some, listed[..1_100]);
+    store.close().await;
+}
+
+async fn a_node_gives_every_document_its_own_date(bench: Bench) {
+    let store = bench.open().await;
+    let inserts: Vec<_> =
+        (0..8).map(|_| store.insert((0..50).map(|_| sentence(id(), "Ana", "text")).collect())).collect();
+    let inserts: Vec<_> = inserts.into_iter().map(tokio::spawn).collect();
+    let mut dates = HashSet::new();
+    for insert in inserts {
+        let outcomes = insert.await.unwrap().unwrap().outcomes;
+        let own: Vec<Date> = outcomes
+            .iter()
+            .map(|outcome| match outcome {
+                Outcome::Stored(date) => *date,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(own.is_sorted(), "one insert keeps its order");
+        dates.extend(own);
+    }
+    assert_eq!(dates.len(), 400);
+    store.close().await;
+}
+
+async fn any_text_comes_back_as_it_was(bench: Bench) {
+    let store = bench.open().await;
+    let texts = [
+        "Qué tal, \"señor\"?\n\t\\".to_owned(),
+        "zero \0 byte".to_owned(),
+        "$where: {a.b: 1}".to_owned(),
+        "🦀\u{202e}\u{feff}".to_owned(),
+        "x".repeat(wire::contract::MAX_SENTENCE_BYTES),
+    ];
+    for text in texts {
+        let (id, author) = (id(), text.chars().take(60).collect::<String>());
+        store.insert(vec![sentence(id, &author, &text)]).await.unwrap();
+        let stored = store.get(id).await.unwrap().unwrap();
+        assert_eq!((stored.author, stored.sentence), (author.clone(), text));
+        let listed = all(&*store, Query { author: Some(author), ..Query::default() }).await;
+        assert_eq!(listed.len(), 1);
+    }
+    store.close().await;
+}
+
+async fn a_deleted_document_is_gone(bench: Bench) {
+    let store = bench.open().await;
+    let (gone, kept) = (id(), id());
+    let before =
+        store.insert(vec![sentence(gone, "Ana", "a"), sentence(kept, "Ana", "b")]).await.unwrap().tally;
+    let (deleted, after) = store.delete(gone).await.unwrap();
+    assert!(deleted && after.documents == 1 && after.revision > before.revision);
+    assert_eq!(store.delete(gone).await.unwrap(), (false, after));
+    assert_eq!(store.get(gone).await.unwrap(), None);
+    let of_ana = Query { author: Some("Ana".to_owned()), ..Query::default() };
+    for query in [Query::default(), of_ana] {
+        let ids: Vec<_> = all(&*store, query).await.into_iter().filter_map(|it| it.id).collect();
+        assert_eq!(ids, [kept]);
+    }
+    // The id is free again.
+    let again = store.insert(vec![sentence(gone, "Ana", "c")]).await.unwrap();
+    assert!(matches!(again.outcomes[..], [Outcome::Stored(_)]));
+    store.close().await;
+}
+
+async fn what_was_answered_is_there_after_reopening(bench: Bench) {
+    let store = bench.open().await;
+    let entries = (0..100).map(|_| sentence(id(), "Ana", "text")).collect();
+    store.insert(entries).await.unwrap();
+    let before = all(&*store, Query::default()).await;
+    store.close().await;
+    drop(store);
+
+    let store = bench.open().await;
+    let tally = store.state().borrow().tally;
+    assert_eq!((tally.documents, tally.revision), (100, 0), "a new run counts its own changes");
+    assert_eq!(all(&*store, Query::default()).await, before);
+    let receipt = store.insert(vec![sentence(id(), "Ana", "later")]).await.unwrap();
+    let [Outcome::Stored(date)] = receipt.outcomes[..] else { panic!("{:?}", receipt.outcomes) };
+    assert!(before.iter().all(|it| it.date < date));
+    store.close().await;
+}
+
+/// A state with revision R counts exactly the sentences whose inserts were answered with a revision up to R.
+async fn the_count_and_the_revision_tell_the_same_story(bench: Bench) {
+    let store = bench.open().await;
+    let mut state = store.state();
+    let watcher = tokio::spawn(async move {
+        let mut seen = vec![state.borrow().tally];
+        while state.changed().await.is_ok() {
+            seen.push(state.borrow_and_update().tally);
+        }
+        seen
+    });
+    let clients = (0..16u64).map(|client| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let mut answers = Vec::new();
+            for round in 0..12u64 {
+                let size = 1 + (client * 7 + round * 3) % 9;
+                let entries = (0..size).map(|_| sentence(id(), "Ana", "text")).collect();
+                let receipt = store.insert(entries).await.unwrap();
+                answers.push((receipt.tally, size));
+            }
+            answers
+        })
+    });
+    let mut added: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut told = Vec::new();
+    for client in clients.collect::<Vec<_>>() {
+        for (tally, size) in client.await.unwrap() {
+            *added.entry(tally.revision).or_default() += size;
+            told.push(tally);
+        }
+    }
+    store.close().await;
+    drop(store);
+    told.extend(watcher.await.unwrap());
+    for tally in told {
+        let counted: u64 = added.range(..=tally.revision).map(|(_, size)| size).sum();
+        assert_eq!(counted, tally.documents, "at revision {}", tally.revision);
+    }
+}
+
+async fn a_closed_store_takes_nothing(bench: Bench) {
+    let store = bench.open().await;
+    store.close().await;
+    let refused = store.insert(vec![sentence(id(), "Ana", "late")]).await.unwrap_err();
+    assert_eq!(refused, StoreError::Closed);
+}
