@@ -1,0 +1,296 @@
+//! One client connection: bytes to requests, answers to bytes, and the bounds of both. It is polled by hand because
+//! reading, writing and the lanes' answers go on at once: any of them wakes the task, which then does all there is to
+//! do with one read and one write. Absent: what a sentence is, and where it goes.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use wire::Problem;
+
+use super::desk::Desk;
+use super::head::{self, HeadError, SentenceHead};
+use super::pulse::Tick;
+use crate::reply::{Reply, write_problem};
+use crate::worker::Worker;
+
+/// Most requests of one connection that wait for their answers.
+const MAX_OWED: usize = 32;
+/// Most bytes of their bodies, since each comes back in its answer.
+const MAX_OWED_BYTES: usize = 1024 * 1024;
+/// A client that leaves this many bytes unread is not read from.
+const MAX_UNSENT: usize = 256 * 1024;
+
+/// How a connection left the door.
+pub(super) enum End {
+    /// The client has gone, or may go.
+    Gone,
+    /// The client was refused and may still be sending.
+    Linger,
+    /// The full server serves it from here; these bytes were read already.
+    HandOver(Vec<u8>),
+}
+
+/// Whether requests are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// No more: the last answer ends the connection.
+    Closed,
+    /// No more: a request was refused, and the client may still be sending.
+    Refused,
+    /// The next request is not ours. The ones before it are answered first.
+    Foreign,
+}
+
+/// What the connection waits for; each has its own deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Something has just moved; the next look decides.
+    Moving,
+    /// The first byte of the first request.
+    Fresh,
+    /// The first byte of the next request.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// A node's answer. The lane keeps that deadline.
+    Answer,
+    /// The client's reading.
+    Client,
+}
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    worker: Rc<Worker>,
+    desk: Rc<Desk>,
+    /// The beginning of a request that is not whole, and what was read behind it.
+    inbox: Vec<u8>,
+    intake: Intake,
+    phase: Phase,
+    /// Bytes of the bodies taken since nothing was owed.
+    owed_bytes: usize,
+    /// Whether a request was ever taken.
+    served: bool,
+    /// Whether the inbox begins with a whole head.
+    in_body: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, worker: Rc<Worker>) -> Self {
+        let desk = Rc::new(Desk::new(Rc::clone(&worker.pulse)));
+        worker.pulse.watch(&desk);
+        Self {
+            stream,
+            worker,
+            desk,
+            inbox: Vec::new(),
+            intake: Intake::Open,
+            phase: Phase::Moving,
+            owed_bytes: 0,
+            served: false,
+            in_body: false,
+        }
+    }
+
+    /// Serves the connection to its end at the door.
+    pub(super) async fn run(mut self) -> (End, TcpStream) {
+        let end = poll_fn(|cx| self.poll(cx)).await.unwrap_or(End::Gone);
+        self.desk.abandon();
+        (end, self.stream)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<End>> {
+        self.desk.wake_me(cx);
+        loop {
+            self.send(cx)?;
+            if self.desk.owed() == 0 {
+                self.owed_bytes = 0;
+            }
+            self.take_from_inbox();
+            if self.desk.unsent() == 0 && self.desk.owed() == 0 {
+                match self.intake {
+                    Intake::Open if self.worker.pulse.is_stopping() => return Poll::Ready(Ok(End::Gone)),
+                    Intake::Open => {}
+                    Intake::Closed => return Poll::Ready(Ok(End::Gone)),
+                    Intake::Refused => return Poll::Ready(Ok(End::Linger)),
+                    Intake::Foreign => {
+                        return Poll::Ready(Ok(End::HandOver(std::mem::take(&mut self.inbox))));
+                    }
+                }
+            }
+            if self.is_late() {
+                match self.phase {
+                    Phase::Head | Phase::Body => self.refuse(HeadError::TimedOut),
+                    _ => return Poll::Ready(Ok(End::Gone)),
+                }
+                continue;
+            }
+            if self.desk.unsent() > 0 && self.intake != Intake::Open {
+                break;
+            }
+            if !self.has_room() || self.receive(cx)?.is_pending() {
+                break;
+            }
+        }
+        self.note_phase();
+        Poll::Pending
+    }
+
+    /// Sends what waits for the client, as far as the socket takes it.
+    fn send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.desk.unsent() > 0 {
+            let mut out = self.desk.take_out();
+            match Pin::new(&mut self.stream).poll_write(cx, &out) {
+                Poll::Ready(Ok(n)) => {
+                    self.phase = Phase::Moving;
+                    if n == out.len() {
+                        out.clear();
+                    } else {
+                        out.drain(..n);
+                    }
+                    self.desk.put_back(out);
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => {
+                    self.desk.put_back(out);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.intake == Intake::Open
+            && self.desk.owed() < MAX_OWED
+            && self.owed_bytes < MAX_OWED_BYTES
+            && self.desk.unsent() < MAX_UNSENT
+    }
+
+    /// Reads once, and takes what has become whole.
+    fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        let pulse = Rc::clone(&self.worker.pulse);
+        let mut scratch = pulse.scratch().borrow_mut();
+        let mut read = ReadBuf::new(&mut scratch);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+            Poll::Pending => return Ok(Poll::Pending),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Ready(Ok(())) => {}
+        }
+        let bytes = read.filled();
+        if bytes.is_empty() {
+            // The client sends no more. A request that is not whole was never made.
+            self.intake = Intake::Closed;
+            self.inbox = Vec::new();
+        } else if self.inbox.is_empty() {
+            let taken = self.take_requests(bytes);
+            self.inbox.extend_from_slice(&bytes[taken..]);
+        } else {
+            self.inbox.extend_from_slice(bytes);
+            self.take_from_inbox();
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    fn take_from_inbox(&mut self) {
+        if self.inbox.is_empty() || !self.has_room() {
+            return;
+        }
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let taken = self.take_requests(&inbox);
+        if taken < inbox.len() {
+            inbox.drain(..taken);
+            self.inbox = inbox;
+        }
+    }
+
+    /// Takes the whole requests at the beginning of `bytes`, and returns how many bytes they are.
+    fn take_requests(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        self.in_body = false;
+        while taken < bytes.len() && self.has_room() {
+            let rest = &bytes[taken..];
+            match head::read(rest) {
+                head::Request::Partial => break,
+                head::Request::Other => self.intake = Intake::Foreign,
+                head::Request::Refused(error) => {
+                    self.refuse(error);
+                    return bytes.len();
+                }
+                head::Request::Sentence(head) => {
+                    let Some(body) = rest.get(head.len..head.len + head.body) else {
+                        self.in_body = true;
+                        break;
+                    };
+                    self.take(&head, body);
+                    taken += head.len + head.body;
+                }
+            }
+        }
+        taken
+    }
+
+    fn take(&mut self, head: &SentenceHead<'_>, body: &[u8]) {
+        self.served = true;
+        self.owed_bytes += body.len();
+        self.phase = Phase::Moving;
+        let ticket = self.desk.open();
+        if head.close {
+            self.desk.close_after(ticket);
+            self.intake = Intake::Closed;
+        }
+        let reply = Reply::Door { desk: Rc::clone(&self.desk), ticket };
+        self.worker.receive(body, head.key, reply);
+    }
+
+    /// Answers a request that cannot be read on, as the last one.
+    fn refuse(&mut self, error: HeadError) {
+        self.phase = Phase::Moving;
+        self.intake = Intake::Refused;
+        self.inbox = Vec::new();
+        self.worker.balancer.counters.invalid.add(1);
+        let ticket = self.desk.open();
+        self.desk.close_after(ticket);
+        let problem = Problem::from(error);
+        self.desk.settle(ticket, |out, tail| write_problem(out, &problem, None, tail));
+    }
+
+    fn is_late(&self) -> bool {
+        self.phase != Phase::Moving && self.worker.pulse.is_past(self.desk.deadline.get())
+    }
+
+    /// Starts the clock of what the connection now waits for, unless it has been waiting for that already.
+    fn note_phase(&mut self) {
+        let phase = if self.desk.unsent() > 0 {
+            Phase::Client
+        } else if self.desk.owed() > 0 {
+            Phase::Answer
+        } else if self.inbox.is_empty() {
+            if self.served { Phase::Idle } else { Phase::Fresh }
+        } else if self.in_body {
+            Phase::Body
+        } else {
+            Phase::Head
+        };
+        if phase == self.phase {
+            return;
+        }
+        self.phase = phase;
+        let limits = &self.worker.client_limits;
+        let time = match phase {
+            Phase::Answer | Phase::Moving => None,
+            Phase::Fresh | Phase::Head => Some(limits.header_timeout),
+            Phase::Body => Some(limits.body_timeout),
+            Phase::Idle => Some(limits.idle_timeout),
+            Phase::Client => Some(limits.write_timeout),
+        };
+        self.desk.deadline.set(time.map_or(Tick::NEVER, |time| self.worker.pulse.after(time)));
+    }
+}

@@ -1,0 +1,394 @@
+//! PURE. The nodes as the balancer sees them, and the one place where routing state changes. Choosing and reserving
+//! are one step here, so whoever shares a fleet puts it behind one lock and holds it across [`Fleet::assign`] only.
+//! Absent: sockets, clocks, randomness, logs; the time of every event is an argument.
+
+mod health;
+mod ledger;
+mod node;
+#[cfg(test)]
+mod simulation;
+
+use std::time::{Duration, Instant};
+
+use wire::{Report, Share, Usage};
+
+pub use health::Hysteresis;
+pub use ledger::{Mark, PollMark};
+pub(crate) use node::epoch_number;
+pub use node::{Load, Node, Protocol};
+
+pub use crate::policy::NodeKey;
+use crate::policy::{self, Candidate, Policy, Reason};
+
+/// What an operator sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How a node is picked.
+    pub policy: Policy,
+    /// When nodes turn up and down.
+    pub hysteresis: Hysteresis,
+    /// Age at which a reading of RAM and CPU expires.
+    pub stale_after: Duration,
+    /// Guard: most sentences under way to one node.
+    pub max_in_flight: Option<u64>,
+    /// Guard: of all sentences, the percent that a node far behind the others may take.
+    pub ramp_percent: Option<u8>,
+    /// How many documents behind the next node is far.
+    pub ramp_gap: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            hysteresis: Hysteresis::default(),
+            stale_after: Duration::from_secs(3),
+            max_in_flight: None,
+            ramp_percent: None,
+            ramp_gap: 1_000,
+        }
+    }
+}
+
+/// A choice that is already reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The chosen node as the policy saw it, before this reservation.
+    pub chosen: Candidate,
+    /// What made the choice.
+    pub reason: Reason,
+}
+
+impl Assignment {
+    /// The chosen node.
+    pub fn node(&self) -> NodeKey {
+        self.chosen.node
+    }
+}
+
+/// Why no node can take a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoNode {
+    /// The fleet is empty.
+    #[error("no node is configured")]
+    NoneConfigured,
+    /// Every node is down or draining.
+    #[error("none of the {configured} nodes can take a sentence: {down} down, {draining} draining")]
+    NoneUp {
+        /// Nodes in the fleet.
+        configured: usize,
+        /// Of these, down.
+        down: usize,
+        /// Of these, up but draining.
+        draining: usize,
+    },
+    /// Every node that is up was tried for this sentence and refused it.
+    #[error("each of the {tried} nodes that are up refused the sentence")]
+    AllTried {
+        /// Nodes tried.
+        tried: usize,
+    },
+}
+
+/// All nodes, and the state of the policy.
+#[derive(Debug)]
+pub struct Fleet {
+    settings: Settings,
+    /// In the order of their names, so that ties end on the name by position.
+    nodes: Vec<Node>,
+    /// Where each key's node stands in `nodes`.
+    places: Vec<Option<usize>>,
+    candidates: Vec<Candidate>,
+    routed: u64,
+    last_turn: Option<NodeKey>,
+    random: u64,
+    ramp_credit: u64,
+}
+
+impl Fleet {
+    /// An empty fleet. `seed` feeds the policies that draw.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            nodes: Vec::new(),
+            places: Vec::new(),
+            candidates: Vec::new(),
+            routed: 0,
+            last_turn: None,
+            random: seed | 1,
+            ramp_credit: 0,
+        }
+    }
+
+    /// What the operator set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Adds a node, down until its first report. A name that is there already keeps its node and only changes its URL.
+    pub fn add(&mut self, name: &str, url: &str) -> NodeKey {
+        match self.nodes.binary_search_by(|node| node.name.as_str().cmp(name)) {
+            Ok(place) => {
+                url.clone_into(&mut self.nodes[place].url);
+                self.nodes[place].key
+            }
+            Err(place) => {
+                let key = NodeKey(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
+                self.places.push(None);
+                self.nodes.insert(place, Node::new(key, name, url));
+                self.renumber();
+                key
+            }
+        }
+    }
+
+    /// Removes a node. What is under way to it is still answered by its lane.
+    pub fn remove(&mut self, key: NodeKey) {
+        self.nodes.retain(|node| node.key != key);
+        self.renumber();
+    }
+
+    fn renumber(&mut self) {
+        self.places.fill(None);
+        for (place, node) in self.nodes.iter().enumerate() {
+            if let Some(slot) = self.places.get_mut(index(node.key)) {
+                *slot = Some(place);
+            }
+        }
+    }
+
+    /// The nodes by name.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node of `key`, unless it was removed.
+    pub fn node(&self, key: NodeKey) -> Option<&Node> {
+        self.places.get(index(key)).copied().flatten().and_then(|place| self.nodes.get(place))
+    }
+
+    fn node_mut(&mut self, key: NodeKey) -> Option<&mut Node> {
+        self.places.get(index(key)).copied().flatten().and_then(|place| self.nodes.get_mut(place))
+    }
+
+    /// The node called `name`.
+    pub fn named(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// `node`'s part of all sentences routed since the start.
+    pub fn traffic(&self, node: &Node) -> Share {
+        Share::of(node.routed, self.routed).unwrap_or(Share::NONE)
+    }
+
+    /// The numbers that the last [`Fleet::assign`] compared, by name.
+    pub fn compared(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Chooses a node and reserves its place in one step, passing over the nodes in `avoid`.
+    ///
+    /// # Errors
+    /// Says why no node can take a sentence; nothing is reserved then.
+    pub fn assign(&mut self, now: Instant, avoid: &[NodeKey]) -> Result<Assignment, NoNode> {
+        self.gather(now, avoid)?;
+        let (chosen, reason) = self.pick().ok_or(NoNode::NoneConfigured)?;
+        let only_one = self.candidates.len() == 1 && self.nodes.len() > 1;
+        let reason = if only_one { Reason::Down } else { reason };
+        self.routed += 1;
+        if let Some(node) = self.node_mut(chosen.node) {
+            node.routed += 1;
+            node.ledger.reserve();
+        }
+        Ok(Assignment { chosen, reason })
+    }
+
+    /// Collects the nodes that can be chosen.
+    fn gather(&mut self, now: Instant, avoid: &[NodeKey]) -> Result<(), NoNode> {
+        self.candidates.clear();
+        let stale_after = self.settings.stale_after;
+        let able = self.nodes.iter().filter(|node| node.can_be_chosen() && !avoid.contains(&node.key));
+        self.candidates.extend(able.map(|node| node.candidate(now, stale_after)));
+        if !self.candidates.is_empty() {
+            return Ok(());
+        }
+        let tried = self.nodes.iter().filter(|node| node.can_be_chosen()).count();
+        Err(match self.nodes.len() {
+            0 => NoNode::NoneConfigured,
+            _ if tried > 0 => NoNode::AllTried { tried },
+            configured => {
+                let draining = self.nodes.iter().filter(|node| node.health.is_up()).count();
+                NoNode::NoneUp { configured, down: configured - draining, draining }
+            }
+        })
+    }
+
+    fn pick(&mut self) -> Option<(Candidate, Reason)> {
+        let policy = self.settings.policy;
+        let chosen = match policy {
+            Policy::CountRamCpu => return self.pick_by_rule(),
+            Policy::RoundRobin => {
+                // The last one may be gone or down by now: its turn ends where its name stood.
+                let last = self.last_turn.and_then(|last| {
+                    let place = self.places.get(index(last)).copied().flatten()?;
+                    self.candidates
+                        .iter()
+                        .rposition(|c| self.places[index(c.node)].is_some_and(|p| p <= place))
+                });
+                policy::in_turn(&self.candidates, last)
+            }
+            Policy::LeastInFlight => policy::least_in_flight(&self.candidates),
+            Policy::P2c => {
+                self.random = xorshift(self.random);
+                policy::best_of_two(&self.candidates, self.random)
+            }
+        };
+        let chosen = *chosen?;
+        self.last_turn = Some(chosen.node);
+        Some((chosen, Reason::Policy(policy)))
+    }
+
+    /// The rule, and its guards where they are set.
+    fn pick_by_rule(&mut self) -> Option<(Candidate, Reason)> {
+        let (first, reason) = policy::by_rule(&self.candidates)?;
+        let first = *first;
+        let held_back = if self.is_overloaded(&first) {
+            Reason::Overload
+        } else if self.must_ramp(&first) {
+            Reason::Ramp
+        } else {
+            return Some((first, reason));
+        };
+        let others: Vec<Candidate> = self
+            .candidates
+            .iter()
+            .filter(|c| c.node != first.node && !self.is_overloaded(c))
+            .copied()
+            .collect();
+        let next = policy::by_rule(&others).map(|(next, _)| (*next, held_back));
+        // A guard only moves sentences: with no other place to go they go where the rule says.
+        Some(next.unwrap_or((first, reason)))
+    }
+
+    fn is_overloaded(&self, candidate: &Candidate) -> bool {
+        self.settings.max_in_flight.is_some_and(|most| candidate.in_flight >= most)
+    }
+
+    /// Whether the rule's first choice is far behind and has had its share for now.
+    fn must_ramp(&mut self, first: &Candidate) -> bool {
+        let Some(percent) = self.settings.ramp_percent else { return false };
+        let others = self.candidates.iter().filter(|c| c.node != first.node);
+        let next = others.filter_map(|c| c.documents).min();
+        let far = match (first.documents, next) {
+            (Some(own), Some(next)) => next.saturating_sub(own) > self.settings.ramp_gap,
+            _ => false,
+        };
+        if !far {
+            self.ramp_credit = 0;
+            return false;
+        }
+        self.ramp_credit += u64::from(percent);
+        if self.ramp_credit < 100 {
+            return true;
+        }
+        self.ramp_credit -= 100;
+        false
+    }
+
+    /// `n` sentences reserved for the node went on the wire.
+    pub fn dispatched(&mut self, key: NodeKey, n: u64) {
+        if let Some(node) = self.node_mut(key) {
+            node.ledger.dispatch(n);
+        }
+    }
+
+    /// The node answered: `new` documents are stored, `known` were there before.
+    pub fn stored(&mut self, key: NodeKey, new: u64, known: u64, mark: Option<Mark>) {
+        if let Some(node) = self.node_mut(key) {
+            node.ledger.settle(new, known, mark);
+        }
+    }
+
+    /// `n` sentences are surely not stored on the node; `dispatched` says whether they had gone on the wire.
+    pub fn released(&mut self, key: NodeKey, n: u64, dispatched: bool) {
+        if let Some(node) = self.node_mut(key) {
+            node.ledger.release(n, dispatched);
+        }
+    }
+
+    /// `n` sentences went on the wire and were given up without an answer.
+    pub fn in_doubt(&mut self, key: NodeKey, n: u64) {
+        if let Some(node) = self.node_mut(key) {
+            node.ledger.doubt(n);
+        }
+    }
+
+    /// A report came. Returns whether it turned the node up or down.
+    pub fn reported(&mut self, key: NodeKey, report: &Report, now: Instant) -> bool {
+        let hysteresis = self.settings.hysteresis;
+        self.node_mut(key).is_some_and(|node| node.reported(report, now, hysteresis))
+    }
+
+    /// A poll of an old node begins.
+    pub fn poll_began(&self, key: NodeKey) -> Option<PollMark> {
+        self.node(key).map(|node| node.ledger.poll_began())
+    }
+
+    /// The poll of an old node ended. Returns whether it turned the node up.
+    pub fn polled(&mut self, key: NodeKey, began: PollMark, usage: &Usage, now: Instant) -> bool {
+        let hysteresis = self.settings.hysteresis;
+        self.node_mut(key).is_some_and(|node| node.polled(began, usage, now, hysteresis))
+    }
+
+    /// The node could not be read. Returns whether this took it down.
+    pub fn unreachable(&mut self, key: NodeKey, why: &str) -> bool {
+        let hysteresis = self.settings.hysteresis;
+        self.node_mut(key).is_some_and(|node| {
+            node.last_error = Some(why.to_owned());
+            node.health.failed(why, hysteresis)
+        })
+    }
+
+    /// The node surely takes nothing now: it refused the connection. Returns whether this took it down.
+    pub fn refused(&mut self, key: NodeKey, why: &str) -> bool {
+        self.node_mut(key).is_some_and(|node| {
+            node.last_error = Some(why.to_owned());
+            node.health.fell(why)
+        })
+    }
+
+    /// Notes an error that does not touch the node's health.
+    pub fn note_error(&mut self, key: NodeKey, what: &str) {
+        if let Some(node) = self.node_mut(key) {
+            node.last_error = Some(what.to_owned());
+        }
+    }
+
+    /// Takes the node out for new sentences, or back in.
+    pub fn set_draining(&mut self, key: NodeKey, draining: bool) {
+        if let Some(node) = self.node_mut(key) {
+            node.draining = draining;
+        }
+    }
+
+    /// Notes what the node understands.
+    pub fn speaks(&mut self, key: NodeKey, protocol: Protocol) {
+        if let Some(node) = self.node_mut(key) {
+            node.protocol = Some(protocol);
+        }
+    }
+}
+
+fn index(key: NodeKey) -> usize {
+    usize::try_from(key.0).unwrap_or(usize::MAX)
+}
+
+/// Marsaglia's xorshift64 (Journal of Statistical Software 8(14), 2003); `state` must not be 0.
+fn xorshift(state: u64) -> u64 {
+    let a = state ^ (state << 13);
+    let b = a ^ (a >> 7);
+    b ^ (b << 17)
+}
+
+#[cfg(test)]
+mod tests;

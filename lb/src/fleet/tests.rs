@@ -1,0 +1,204 @@
+//! What the fleet promises, case by case. The interleavings are in `simulation`.
+
+use super::*;
+use proptest::prelude::*;
+use wire::{Date, NodeState, Source};
+
+/// Some instant to count from; nothing here waits.
+#[expect(clippy::disallowed_methods, reason = "an instant has no other constructor")]
+pub(super) fn start() -> Instant {
+    Instant::now()
+}
+
+fn share(percent: u8) -> Option<Share> {
+    Share::from_percent(percent)
+}
+
+pub(super) fn report(documents: u64, ram: u8, cpu: u8, seq: u64) -> Report {
+    Report {
+        epoch: "first".to_owned(),
+        seq,
+        sampled_at: Date::from_unix_micros(0),
+        valid: true,
+        ram: share(ram),
+        cpu: share(cpu),
+        ram_total_bytes: None,
+        ram_available_bytes: None,
+        per_cpu: Vec::new(),
+        steal: None,
+        window_ms: None,
+        source: Source::Procfs,
+        ram_source: Source::Procfs,
+        cpu_source: Source::Procfs,
+        scope: "host".to_owned(),
+        documents,
+        revision: seq,
+        in_flight: 0,
+        ready: true,
+        not_ready_because: None,
+    }
+}
+
+/// Nodes A, B, … with the given documents, RAM and CPU.
+fn fleet(settings: Settings, now: Instant, loads: &[(u64, u8, u8)]) -> Fleet {
+    let mut fleet = Fleet::new(settings, 7);
+    for (name, (documents, ram, cpu)) in ('A'..).zip(loads) {
+        let key = fleet.add(&name.to_string(), "http://127.0.0.1:1");
+        fleet.reported(key, &report(*documents, *ram, *cpu, 1), now);
+    }
+    fleet
+}
+
+/// The next choices as `name filter`.
+fn choices(fleet: &mut Fleet, now: Instant, n: usize) -> Vec<String> {
+    let mut one = || {
+        let assignment = fleet.assign(now, &[]).unwrap();
+        let name = fleet.node(assignment.node()).unwrap().name.clone();
+        format!("{name} {}", assignment.reason.filter(&name))
+    };
+    (0..n).map(|_| one()).collect()
+}
+
+#[test]
+fn a_burst_does_not_all_see_the_same_numbers() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(3, 50, 10), (1, 60, 20)]);
+    assert_eq!(
+        choices(&mut fleet, now, 6),
+        ["B database", "B database", "A ram", "B database", "A ram", "B database"]
+    );
+}
+
+#[test]
+fn a_node_without_a_report_is_not_chosen() {
+    let now = start();
+    let mut fleet = Fleet::new(Settings::default(), 7);
+    assert_eq!(fleet.assign(now, &[]), Err(NoNode::NoneConfigured));
+    let key = fleet.add("A", "http://127.0.0.1:1");
+    assert_eq!(fleet.assign(now, &[]), Err(NoNode::NoneUp { configured: 1, down: 1, draining: 0 }));
+    fleet.reported(key, &report(0, 1, 1, 1), now);
+    assert_eq!(choices(&mut fleet, now, 1), ["A database"]);
+}
+
+#[test]
+fn the_filter_is_down_when_one_of_several_is_left() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 1, 1), (9, 1, 1)]);
+    let (a, b) = (fleet.named("A").unwrap().key, fleet.named("B").unwrap().key);
+    fleet.refused(a, "connection refused");
+    assert_eq!(choices(&mut fleet, now, 1), ["B down"]);
+    assert_eq!(fleet.node(a).unwrap().state(), NodeState::Down);
+    fleet.set_draining(b, true);
+    assert_eq!(fleet.assign(now, &[]), Err(NoNode::NoneUp { configured: 2, down: 1, draining: 1 }));
+}
+
+#[test]
+fn what_was_tried_is_passed_over() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 1, 1), (9, 1, 1)]);
+    let (a, b) = (fleet.named("A").unwrap().key, fleet.named("B").unwrap().key);
+    assert_eq!(fleet.assign(now, &[a]).unwrap().node(), b);
+    assert_eq!(fleet.assign(now, &[a, b]), Err(NoNode::AllTried { tried: 2 }));
+    assert_eq!(fleet.named("A").unwrap().in_flight(), 0, "a refusal reserves nothing");
+}
+
+#[test]
+fn an_expired_reading_ranks_last() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 10, 1), (0, 20, 1)]);
+    let later = now + Duration::from_secs(4);
+    let b = fleet.named("B").unwrap().key;
+    fleet.reported(b, &report(0, 99, 99, 2), later);
+    assert_eq!(choices(&mut fleet, later, 1), ["B ram"]);
+}
+
+#[test]
+fn a_frozen_reading_expires_although_reports_come() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 10, 1)]);
+    let a = fleet.named("A").unwrap().key;
+    let later = now + Duration::from_secs(4);
+    fleet.reported(a, &report(0, 10, 1, 1), later);
+    let stale_after = fleet.settings().stale_after;
+    assert!(fleet.node(a).unwrap().fresh_load(later, stale_after).is_none());
+    assert_eq!(fleet.node(a).unwrap().state(), NodeState::Up);
+}
+
+#[test]
+fn an_unready_node_is_gone_round_with_its_reason() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 1, 1), (9, 1, 1)]);
+    let a = fleet.named("A").unwrap().key;
+    let unready = Report { ready: false, not_ready_because: Some("disk full".into()), ..report(0, 1, 1, 2) };
+    assert!(fleet.reported(a, &unready, now));
+    assert_eq!(fleet.node(a).unwrap().down_because(), Some("disk full"));
+    assert_eq!(choices(&mut fleet, now, 1), ["B down"]);
+}
+
+#[test]
+fn the_in_flight_guard_moves_the_overflow() {
+    let now = start();
+    let settings = Settings { max_in_flight: Some(2), ..Settings::default() };
+    let mut fleet = fleet(settings, now, &[(0, 1, 1), (9, 1, 1)]);
+    assert_eq!(
+        choices(&mut fleet, now, 5),
+        ["A database", "A database", "B overload", "B overload", "A database"],
+        "with both full the rule stands"
+    );
+}
+
+#[test]
+fn the_ramp_gives_a_node_far_behind_its_share() {
+    let now = start();
+    let settings = Settings { ramp_percent: Some(60), ramp_gap: 100, ..Settings::default() };
+    let mut fleet = fleet(settings, now, &[(0, 1, 1), (10_000, 1, 1), (10_000, 1, 1)]);
+    let chosen = choices(&mut fleet, now, 100);
+    assert_eq!(chosen.iter().filter(|choice| *choice == "A database").count(), 60);
+    assert!(chosen.iter().any(|choice| choice == "B ramp"));
+}
+
+#[test]
+fn round_robin_goes_on_where_a_fallen_node_stood() {
+    let now = start();
+    let settings = Settings { policy: Policy::RoundRobin, ..Settings::default() };
+    let mut fleet = fleet(settings, now, &[(0, 1, 1), (0, 1, 1), (0, 1, 1)]);
+    assert_eq!(choices(&mut fleet, now, 2), ["A round-robin", "B round-robin"]);
+    let b = fleet.named("B").unwrap().key;
+    fleet.refused(b, "connection refused");
+    assert_eq!(choices(&mut fleet, now, 3), ["C round-robin", "A round-robin", "C round-robin"]);
+}
+
+#[test]
+fn a_removed_node_is_forgotten_and_its_answers_are_ignored() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 1, 1), (5, 1, 1)]);
+    let a = fleet.assign(now, &[]).unwrap().node();
+    fleet.dispatched(a, 1);
+    fleet.remove(a);
+    fleet.stored(a, 1, 0, None);
+    assert_eq!(choices(&mut fleet, now, 1), ["B database"]);
+    let again = fleet.add("A", "http://127.0.0.1:2");
+    assert_ne!(again, a, "keys are never reused");
+}
+
+proptest! {
+    #[test]
+    fn each_choice_follows_the_rule_on_the_numbers_compared(
+        loads in proptest::collection::vec((0u64..6, 0u8..3, 0u8..3), 1..8),
+        posts in 1usize..40,
+    ) {
+        let now = start();
+        let mut fleet = fleet(Settings::default(), now, &loads);
+        for _ in 0..posts {
+            let assignment = fleet.assign(now, &[]).unwrap();
+            let (best, _) = policy::by_rule(fleet.compared()).unwrap();
+            prop_assert_eq!(best.node, assignment.node());
+        }
+        // Filling up levels the counts: none is above another by more than it started with, or by one.
+        let counts: Vec<u64> = fleet.nodes().iter().map(|node| node.documents().unwrap()).collect();
+        let started = loads.iter().map(|(documents, ..)| *documents).max().unwrap();
+        let most = counts.iter().max().unwrap();
+        let least = counts.iter().min().unwrap();
+        prop_assert!(*most == started || most - least <= 1, "{:?}", counts);
+    }
+}

@@ -1,0 +1,92 @@
+//! `POST /sentences`: every item is routed by the rule like a post of its own, and answered in its place. Absent: the
+//! routing.
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::{self, StreamExt};
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+use wire::contract::{MAX_BULK_BODY_BYTES, MAX_BULK_ITEMS, NDJSON};
+use wire::{InvalidSentence, Problem, RoutedItem, SentenceId};
+
+use super::{Shared, State, check_type, refuse, whole};
+use crate::problem::{self, Failure};
+use crate::reply::Reply;
+
+/// Items of one post that are under way at a time, so that one client cannot fill the lanes.
+const AT_A_TIME: usize = 1024;
+
+/// How the items are written, asked and answered alike.
+#[derive(Clone, Copy)]
+enum Form {
+    Array,
+    Lines,
+}
+
+/// Takes many sentences.
+pub(super) async fn post(request: HttpRequest, body: web::Payload, state: Shared) -> HttpResponse {
+    if let Err(error) = check_type(&request, true) {
+        return refuse(error);
+    }
+    let body = match whole(body, MAX_BULK_BODY_BYTES, state.worker.client_limits.body_timeout).await {
+        Ok(body) => body,
+        Err(problem) => return refuse(problem),
+    };
+    let typed = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+    let form = match typed {
+        Some(value) if value.starts_with(NDJSON.as_bytes()) => Form::Lines,
+        _ => Form::Array,
+    };
+    let items = match items(&body, form) {
+        Ok(items) if items.len() > MAX_BULK_ITEMS => return refuse(problem::too_many(items.len())),
+        Ok(items) => items,
+        Err(problem) => return refuse(*problem),
+    };
+    let answers =
+        stream::iter(items).map(|item| route(item, &state)).buffered(AT_A_TIME).collect::<Vec<_>>().await;
+    match form {
+        Form::Lines => HttpResponse::Ok().content_type(NDJSON).body(joined(answers, b"", b"\n", b"\n")),
+        Form::Array => {
+            HttpResponse::Ok().content_type("application/json").body(joined(answers, b"[", b",", b"]"))
+        }
+    }
+}
+
+fn items(body: &[u8], form: Form) -> Result<Vec<&[u8]>, Box<Problem>> {
+    if body.trim_ascii().is_empty() {
+        return Err(Box::new(InvalidSentence::EmptyBody.into()));
+    }
+    match form {
+        Form::Lines => {
+            let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+            Ok(lines.filter(|line| !line.is_empty()).collect())
+        }
+        Form::Array => serde_json::from_slice::<Vec<&RawValue>>(body)
+            .map(|items| items.into_iter().map(|item| item.get().as_bytes()).collect())
+            .map_err(|error| Box::new(problem::not_bulk(&error.to_string()))),
+    }
+}
+
+/// One item's answer, a `wire::RoutedItem` as JSON.
+async fn route(item: &[u8], state: &State) -> Vec<u8> {
+    let identified = match state.worker.identify(item, None) {
+        Ok(identified) => identified,
+        Err(failure) => return failed(None, failure.into()),
+    };
+    let (sender, answer) = oneshot::channel();
+    let id = identified.id;
+    state.worker.route(&identified, Reply::Handler(sender));
+    match answer.await {
+        Ok(Ok(written)) => written.body,
+        Ok(Err(failure)) => failed(Some(id), Failure::into(failure)),
+        Err(_) => failed(Some(id), problem::stopping()),
+    }
+}
+
+fn failed(id: Option<SentenceId>, error: Problem) -> Vec<u8> {
+    serde_json::to_vec(&RoutedItem::Failed { id, error }).unwrap_or_default()
+}
+
+fn joined(answers: Vec<Vec<u8>>, open: &[u8], between: &[u8], close: &[u8]) -> Vec<u8> {
+    [open, &answers.join(between), close].concat()
+}

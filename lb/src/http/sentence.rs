@@ -1,0 +1,34 @@
+//! `POST /sentence` for clients that the door does not serve itself. Absent: whatever the door and this share, which is
+//! `Worker::receive`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use tokio::sync::oneshot;
+use wire::contract::{DECISION_HEADER, IDEMPOTENCY_HEADER, MAX_SENTENCE_BODY_BYTES};
+
+use super::{Shared, check_type, fail, refuse, whole};
+use crate::problem;
+use crate::reply::Reply;
+
+/// Takes one sentence.
+pub(super) async fn post(request: HttpRequest, body: web::Payload, state: Shared) -> HttpResponse {
+    if let Err(error) = check_type(&request, false) {
+        return refuse(error);
+    }
+    let worker = &state.worker;
+    let body = match whole(body, MAX_SENTENCE_BODY_BYTES, worker.client_limits.body_timeout).await {
+        Ok(body) => body,
+        Err(problem) => return refuse(problem),
+    };
+    let key = request.headers().get(IDEMPOTENCY_HEADER).map(|value| value.as_bytes());
+    let (sender, answer) = oneshot::channel();
+    worker.receive(&body, key, Reply::Handler(sender));
+    match answer.await {
+        Ok(Ok(written)) => HttpResponse::Ok()
+            .content_type("application/json")
+            .insert_header((DECISION_HEADER, written.decision))
+            .body(written.body),
+        Ok(Err(failure)) => fail(failure),
+        // The lane's task has ended with its thread.
+        Err(_) => refuse(problem::stopping()),
+    }
+}

@@ -1,0 +1,180 @@
+//! PURE. Reads a node's answer to a bulk post: one line per sentence, in their order. Absent: what follows from it.
+
+use wire::{ItemAnswer, ItemStatus, Problem};
+
+use super::batch::{Batch, Item};
+
+/// What became of one sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict<'a> {
+    /// Stored now.
+    Fresh {
+        /// In its written form.
+        date: &'a str,
+    },
+    /// Stored before under the same id.
+    Known {
+        /// The document as JSON.
+        stored: Vec<u8>,
+    },
+    /// Not stored.
+    Failed(Box<Problem>),
+}
+
+/// The common answer, between whose parts id and date stand.
+const BEFORE_ID: &[u8] = br#"{"status":"stored","id":""#;
+const BEFORE_DATE: &[u8] = br#"","date":""#;
+const END: &[u8] = br#""}"#;
+const ID_LEN: usize = 36;
+const DATE_LEN: usize = 26;
+
+const DISORDER: &str = "its lines are not in the order of the sentences";
+
+/// Reads the whole answer before anything is settled by it.
+///
+/// # Errors
+/// Says what is wrong with the answer; then nothing of it is believed.
+pub(super) fn read<'a>(body: &'a [u8], batch: &Batch) -> Result<Vec<Verdict<'a>>, String> {
+    let mut verdicts = Vec::with_capacity(batch.items.len());
+    let mut items = batch.items.iter();
+    let mut rest = body.trim_ascii_start();
+    while !rest.is_empty() {
+        let item = items.next().ok_or("it has more lines than sentences were sent")?;
+        if let Some((id, date, behind)) = common(rest) {
+            if id != item.id_text(&batch.text).as_bytes() {
+                return Err(DISORDER.to_owned());
+            }
+            verdicts.push(Verdict::Fresh { date });
+            rest = behind;
+        } else {
+            let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+            let (line, behind) = rest.split_at(end);
+            verdicts.push(verdict(line, item, &batch.text)?);
+            rest = behind;
+        }
+        rest = rest.trim_ascii_start();
+    }
+    match items.len() {
+        0 => Ok(verdicts),
+        missing => Err(format!("{missing} of its lines are missing")),
+    }
+}
+
+/// Id and date of a line in the common form at the beginning of `rest`, and what is behind the line.
+fn common(rest: &[u8]) -> Option<(&[u8], &str, &[u8])> {
+    let (id, rest) = rest.strip_prefix(BEFORE_ID)?.split_at_checked(ID_LEN)?;
+    let (date, rest) = rest.strip_prefix(BEFORE_DATE)?.split_at_checked(DATE_LEN)?;
+    let behind = rest.strip_prefix(END)?;
+    let is_whole = behind.first().is_none_or(|byte| matches!(byte, b'\r' | b'\n'));
+    let plain = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b' ' | b':' | b'.');
+    if !is_whole || !date.iter().all(plain) {
+        return None;
+    }
+    Some((id, std::str::from_utf8(date).ok()?, behind))
+}
+
+fn verdict<'a>(line: &[u8], item: &Item, text: &str) -> Result<Verdict<'a>, String> {
+    let answer: ItemAnswer =
+        serde_json::from_slice(line).map_err(|error| format!("a line is not usable: {error}"))?;
+    if answer.id.is_some_and(|id| id != item.id) {
+        return Err(DISORDER.to_owned());
+    }
+    match (answer.status, &answer.stored) {
+        (ItemStatus::Failed, _) => {
+            let unsaid =
+                || Problem::new(503, "node-failed", "The node failed", "the node did not store the sentence");
+            Ok(Verdict::Failed(Box::new(answer.error.unwrap_or_else(unsaid))))
+        }
+        (_, Some(stored)) => Ok(Verdict::Known { stored: serde_json::to_vec(stored).unwrap_or_default() }),
+        (ItemStatus::Stored | ItemStatus::Duplicate, None) => known_by_date(&answer, item, text),
+    }
+}
+
+/// A stored line in another writing than the common one, or a duplicate without its document.
+fn known_by_date<'a>(answer: &ItemAnswer, item: &Item, text: &str) -> Result<Verdict<'a>, String> {
+    let date = answer.date.ok_or("a line says `stored` and no date")?;
+    let (author, sentence) = (item.author(text), item.sentence(text));
+    let stored = format!(r#"{{"author":{author},"date":"{date}","id":"{}","sentence":{sentence}}}"#, item.id);
+    Ok(Verdict::Known { stored: stored.into_bytes() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{Assignment, NodeKey};
+    use crate::lane::batch::Line;
+    use crate::policy::{Candidate, Reason};
+    use crate::reply::Reply;
+
+    const IDS: [&str; 2] = ["0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b", "0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5c"];
+    const DATE: &str = "2020-10-08 16:51:30.506529";
+
+    /// A batch of two sentences, `"s"` by `"a"`.
+    fn batch() -> Batch {
+        let node = NodeKey(0);
+        let chosen = Candidate { node, documents: None, ram: None, cpu: None, in_flight: 0, age_ms: None };
+        let assignment = Assignment { chosen, reason: Reason::Database };
+        let mut batch = Batch::default();
+        for id in IDS {
+            let line =
+                Line { id: id.parse().unwrap(), is_clients: false, author: r#""a""#, sentence: r#""s""# };
+            let (sender, _) = tokio::sync::oneshot::channel();
+            batch.push(line, assignment, Vec::new(), Reply::Handler(sender));
+        }
+        batch
+    }
+
+    /// `expected` are the verdicts over `body`, in which #0 and #1 stand for the ids and #D for the date.
+    fn check(body: &str, expected: &str) {
+        let written = |text: &str| text.replace("#0", IDS[0]).replace("#1", IDS[1]).replace("#D", DATE);
+        let body = written(body);
+        let told = match read(body.as_bytes(), &batch()) {
+            Err(why) => why,
+            Ok(verdicts) => {
+                let told = verdicts.iter().map(|verdict| match verdict {
+                    Verdict::Fresh { date } => format!("fresh {date}"),
+                    Verdict::Known { stored } => format!("known {}", String::from_utf8_lossy(stored)),
+                    Verdict::Failed(problem) => format!("failed {}", problem.status),
+                });
+                told.collect::<Vec<_>>().join(" | ")
+            }
+        };
+        assert_eq!(told, written(expected), "{body}");
+    }
+
+    #[test]
+    fn common_answers_are_read_at_a_glance() {
+        let stored = |id: &str| format!(r##"{{"status":"stored","id":"{id}","date":"#D"}}"##);
+        check(&format!("{}\n{}\n", stored("#0"), stored("#1")), "fresh #D | fresh #D");
+        check(&format!("{}\r\n\n{}", stored("#0"), stored("#1")), "fresh #D | fresh #D");
+        check(
+            &format!("{}\n{}\n", stored("#1"), stored("#0")),
+            "its lines are not in the order of the sentences",
+        );
+        check(&format!("{}\n", stored("#0")), "1 of its lines are missing");
+        let three = format!("{}\n{}\n{}\n", stored("#0"), stored("#1"), stored("#1"));
+        check(&three, "it has more lines than sentences were sent");
+    }
+
+    #[test]
+    fn every_other_writing_is_read_as_json() {
+        let rest = r##"{"id":"#1","date":"#D","status":"stored"}"##;
+        let document = r##"{"author":"x","date":"#D","id":"#0","sentence":"y"}"##;
+        let known = format!(r##"{{"status":"duplicate","id":"#0","date":"#D","stored":{document}}}"##);
+        let ours = r##"{"author":"a","date":"#D","id":"#1","sentence":"s"}"##;
+        check(&format!("{known}\n{rest}\n"), &format!("known {document} | known {ours}"));
+        let failed = r##"{"status":"failed","id":"#0"}"##;
+        check(&format!("{failed}\n{rest}\n"), &format!("failed 503 | known {ours}"));
+    }
+
+    #[test]
+    fn of_a_faulty_answer_nothing_is_believed() {
+        let stored = r##"{"status":"stored","id":"#0","date":"#D"}"##;
+        check(&format!("{stored}\n<html>"), "a line is not usable: expected value at line 1 column 1");
+        check(
+            &format!("{stored}\n{{\"status\":\"stored\",\"id\":\"#1\"}}"),
+            "a line says `stored` and no date",
+        );
+        check("", "2 of its lines are missing");
+    }
+}

@@ -1,0 +1,149 @@
+//! A keep-alive connection to a node, and one post over it at a time. It tells trouble before the first byte left from
+//! trouble after it, since only the first is safe to forget. Absent: what is posted, and what trouble means.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::response::{self, Progress, Response};
+use crate::endpoint::Endpoint;
+use crate::reply::write_number;
+
+/// Room made for each read.
+const READ_BYTES: usize = 16 * 1024;
+/// A buffer that grew beyond this is given back after its answer.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// Why a post has no answer.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// No byte of it left.
+    NotSent(String),
+    /// It may have arrived.
+    Unanswered(String),
+}
+
+/// A connection to a node.
+pub(super) struct Link {
+    stream: TcpStream,
+    head: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+/// The head of a post to `path`, up to the value of its content-length.
+pub(super) fn post_head(endpoint: &Endpoint, path: &str, content_type: &str) -> String {
+    let Endpoint { authority, base, .. } = endpoint;
+    format!(
+        "POST {base}{path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: {content_type}\r\naccept: {content_type}\r\n\
+         content-length: "
+    )
+}
+
+impl Link {
+    /// The open connection in `slot`, or a new one put there.
+    pub(super) async fn open<'a>(
+        slot: &'a mut Option<Self>,
+        endpoint: &Endpoint,
+        time: Duration,
+    ) -> Result<&'a mut Self, Trouble> {
+        if slot.as_ref().is_some_and(Self::is_stale) {
+            *slot = None;
+        }
+        if slot.is_none() {
+            let connect = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
+            let stream = match timeout(time, connect).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return Err(Trouble::NotSent(format!("cannot connect: {error}"))),
+                Err(_) => return Err(Trouble::NotSent(format!("cannot connect within {time:?}"))),
+            };
+            stream.set_nodelay(true).map_err(|error| Trouble::NotSent(error.to_string()))?;
+            *slot = Some(Self { stream, head: Vec::new(), answer: Vec::new() });
+        }
+        slot.as_mut().ok_or_else(|| Trouble::NotSent("no connection".to_owned()))
+    }
+
+    /// Whether the node has closed the idle connection, or said something unasked.
+    fn is_stale(&self) -> bool {
+        !matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Ready once the idle connection is of no use any more.
+    pub(super) fn poll_stale(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // Readiness may be left over from the last answer: only a read tells.
+            if ready!(self.stream.poll_read_ready(cx)).is_err() || self.is_stale() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Posts and reads the answer whole. `began` is set once a byte may have left.
+    pub(super) async fn exchange(
+        &mut self,
+        post_head: &str,
+        body: &[u8],
+        began: &Cell<bool>,
+    ) -> Result<Response, Trouble> {
+        self.head.clear();
+        self.head.extend_from_slice(post_head.as_bytes());
+        write_number(&mut self.head, body.len() as u64);
+        self.head.extend_from_slice(b"\r\n\r\n");
+        began.set(true);
+        if let Err((sent, error)) = write_both(&mut self.stream, &self.head, body).await {
+            let why = format!("the connection broke while sending: {error}");
+            return Err(if sent == 0 { Trouble::NotSent(why) } else { Trouble::Unanswered(why) });
+        }
+        self.read_answer().await
+    }
+
+    async fn read_answer(&mut self) -> Result<Response, Trouble> {
+        if self.answer.capacity() > KEPT_BYTES {
+            self.answer = Vec::new();
+        }
+        self.answer.clear();
+        let mut progress = Progress::default();
+        loop {
+            self.answer.reserve(READ_BYTES);
+            let ended = match self.stream.read_buf(&mut self.answer).await {
+                Ok(n) => n == 0,
+                Err(error) => {
+                    return Err(Trouble::Unanswered(format!(
+                        "the connection broke before the answer: {error}"
+                    )));
+                }
+            };
+            match response::advance(&mut progress, &mut self.answer, ended) {
+                Ok(Some(response)) => return Ok(response),
+                Ok(None) => {}
+                Err(error) => return Err(Trouble::Unanswered(error.to_string())),
+            }
+        }
+    }
+
+    /// The body of the answer that [`Link::exchange`] just gave.
+    pub(super) fn body(&self, response: &Response) -> &[u8] {
+        self.answer.get(response.body.clone()).unwrap_or_default()
+    }
+}
+
+/// Writes both parts, in one call where the socket takes them; an error comes with the bytes that had left.
+async fn write_both(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut sent = 0;
+    while sent < head.len() + body.len() {
+        let parts = [
+            IoSlice::new(head.get(sent..).unwrap_or_default()),
+            IoSlice::new(body.get(sent.saturating_sub(head.len())..).unwrap_or_default()),
+        ];
+        match stream.write_vectored(&parts).await {
+            Ok(0) => return Err((sent, io::ErrorKind::WriteZero.into())),
+            Ok(n) => sent += n,
+            Err(error) => return Err((sent, error)),
+        }
+    }
+    Ok(())
+}

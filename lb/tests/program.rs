@@ -1,0 +1,114 @@
+//! The program itself: its flags, its exit codes, its signals. Absent: what it routes.
+
+#![expect(clippy::unwrap_used, reason = "a program that cannot be started ends its test")]
+
+mod support;
+
+use std::process::{Command, Output};
+
+use support::{Balancer, FakeNode, Script, eventually, post};
+
+fn run(flags: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_balanza-lb")).args(flags).env_remove("BALANZA_NODES").output().unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_faulty_configuration_is_told_whole_and_ends_with_2() {
+    let output = run(&["--node", "A", "--workers", "x", "--node-deadline", "5"]);
+    let told = errors(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for expected in
+        ["node: `A` is no node", "workers: `x` is no whole number", "node-deadline: `5` is no duration"]
+    {
+        assert!(told.contains(expected), "{expected} is missing in {told}");
+    }
+    assert_eq!(run(&["--config", "/nowhere/lb.toml"]).status.code(), Some(2));
+    assert_eq!(
+        run(&["--node", "A=http://a:1", "--admin-token-file", "/nowhere/token"]).status.code(),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_port_in_use_is_told_and_ends_with_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&["--node", "A=http://127.0.0.1:1", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains(&format!("listen: cannot listen on {address}")), "{}", errors(&output));
+}
+
+#[test]
+fn the_configuration_can_be_checked_and_printed() {
+    let nodes = ["--node", "A=http://a:1,B=http://b:2"];
+    let output = run(&[&["check-config"], &nodes[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let printed = run(&[&["print-config", "--policy", "p2c"], &nodes[..]].concat());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lb.toml");
+    std::fs::write(&file, &printed.stdout).unwrap();
+    let again = run(&["print-config", "--config", file.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(0), "{}", errors(&again));
+    assert_eq!(again.stdout, printed.stdout, "what is printed is a configuration file");
+    assert!(String::from_utf8_lossy(&printed.stdout).contains("policy = \"p2c\""));
+}
+
+#[test]
+fn sigterm_finishes_what_is_under_way() {
+    let a = FakeNode::start(Script::Hold);
+    let mut lb = Balancer::start(&[&a], &["--node-patience", "20s", "--node-deadline", "20s"]);
+    let mut idle = lb.connect();
+    let mut busy = lb.connect();
+    busy.send(post("under way").as_bytes());
+    let mut handed_over = lb.connect();
+    handed_over.send(b"GET /livez HTTP/1.1\r\nhost: lb\r\n\r\n");
+    assert_eq!(handed_over.answer().status, 200);
+    eventually("the post has arrived", || a.posts().len() == 1);
+    lb.signal("-TERM");
+    assert!(idle.is_closed());
+    a.set(Script::Store);
+    let answer = busy.answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(busy.is_closed());
+    assert!(lb.ended().success());
+    assert_eq!(a.sentences(), ["under way"]);
+}
+
+#[test]
+fn sighup_reads_the_nodes_anew_and_loses_no_request() {
+    let (a, b) = (FakeNode::start(Script::Store), FakeNode::start(Script::Store));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lb.toml");
+    let listen = "listen = \"127.0.0.1:0\"\n";
+    std::fs::write(&file, format!("{listen}[nodes]\nA = \"{}\"\n", a.url())).unwrap();
+    let lb = Balancer::start_with(&["--config", file.to_str().unwrap()]);
+    let mut client = lb.connect();
+    let mut posted = 0;
+    let mut post_one = || {
+        posted += 1;
+        client.send(post(&format!("{posted}")).as_bytes());
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["server"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(post_one(), "A");
+    std::fs::write(&file, format!("{listen}[nodes]\nA = \"{}\"\nB = \"{}\"\n", a.url(), b.url())).unwrap();
+    lb.signal("-HUP");
+    eventually("B takes sentences", || post_one() == "B");
+    // A faulty file changes nothing.
+    std::fs::write(&file, "nodes = 3\n").unwrap();
+    lb.signal("-HUP");
+    eventually("the fault is told", || lb.has_logged("the new configuration is not usable"));
+    assert_eq!(lb.get("/fleet").json()["nodes"].as_array().unwrap().len(), 2);
+    std::fs::write(&file, format!("{listen}[nodes]\nB = \"{}\"\n", b.url())).unwrap();
+    lb.signal("-HUP");
+    eventually("A is gone", || lb.node("A").is_null());
+    for _ in 0..5 {
+        assert_eq!(post_one(), "B");
+    }
+    assert_eq!(a.documents().len() + b.documents().len(), posted);
+}
