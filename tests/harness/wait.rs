@@ -1,0 +1,30 @@
+//! Waiting for a condition with a deadline, instead of sleeping and hoping.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// How long a condition may take. Far above what it takes, since a loaded machine is no failure.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Tries until `attempt` is right and gives its value; ends the test with the last reason at the deadline.
+///
+/// # Panics
+/// When the condition does not hold within [`DEADLINE`]. The message says what was awaited and what was found.
+pub async fn eventually<T, F, A>(awaited: &str, mut attempt: A) -> T
+where
+    F: Future<Output = Result<T, String>>,
+    A: FnMut() -> F,
+{
+    let start = Instant::now();
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(found) if start.elapsed() > DEADLINE => {
+                panic!("not within {DEADLINE:?}: {awaited}; at the end: {found}")
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
