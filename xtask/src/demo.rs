@@ -1,0 +1,283 @@
+//! `cargo xtask demo`: the whole system on this machine, with a real text sent through it.
+
+mod tally;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::command::{self, cargo};
+use crate::service::Service;
+use crate::web;
+use tally::{Tally, aligned, verdict};
+
+const TEXTS: [&str; 2] =
+    ["tests/texts/newton-opticks-queries.txt", "tests/texts/eclesiastes-reina-valera.txt"];
+/// How often a standing demo looks whether its servers still live.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What the demo takes.
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// End by itself, with a status that says whether everything was stored and balanced.
+    #[arg(long)]
+    exit: bool,
+    /// How many nodes to start.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=50))]
+    nodes: u16,
+    /// The balancer's port; the nodes take the ports after it.
+    #[arg(long, default_value_t = 4999, value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    base_port: u16,
+}
+
+/// Everything that runs. The balancer is dropped before its nodes.
+struct Running {
+    balancer: Service,
+    nodes: Vec<Service>,
+}
+
+impl Demo {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When something cannot be built or started, dies, or (with `--exit`) does not keep its promise.
+    pub(crate) fn run(self) -> Result<()> {
+        check_ports(self.base_port, self.nodes)?;
+        let binaries = build()?;
+        let stop = stop_signals()?;
+        let folder = std::env::temp_dir().join(format!("balanza-demo-{}", std::process::id()));
+        std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        let outcome = self.show(&binaries, &folder, &stop);
+        if outcome.is_ok() {
+            std::fs::remove_dir_all(&folder)
+                .with_context(|| format!("{} cannot be removed", folder.display()))?;
+        } else {
+            println!("\nStores and logs are kept in {}", folder.display());
+        }
+        outcome
+    }
+
+    fn show(&self, binaries: &Path, folder: &Path, stop: &Receiver<i32>) -> Result<()> {
+        let mut running = self.start(binaries, folder)?;
+        let outcome = send(binaries, &running);
+        let verdict = match (outcome, running.check()) {
+            // The death of a server explains a failed run better than the client's words.
+            (_, Err(death)) | (Err(death), Ok(())) => Err(death),
+            (Ok((sent, tally)), Ok(())) => report(&running, sent, &tally),
+        };
+        if self.exit {
+            // Why something went wrong comes before how it ended.
+            let stopped = running.stop();
+            return verdict.and(stopped);
+        }
+        if let Err(error) = verdict {
+            println!("\nSomething went wrong: {error:#}");
+        }
+        say_what_to_try(&running);
+        let end = stay(&mut running, stop);
+        let stopped = running.stop();
+        end.and(stopped)
+    }
+
+    fn start(&self, binaries: &Path, folder: &Path) -> Result<Running> {
+        println!("Starting {} nodes and the balancer; their logs:", self.nodes);
+        let mut nodes = Vec::new();
+        for number in 1..=self.nodes {
+            let name = node_name(number);
+            let mut node = command::program(binaries.join("balanza-backend"));
+            node.args(["--listen", &format!("127.0.0.1:{}", self.base_port + number)]);
+            node.arg("--data-dir").arg(folder.join(&name));
+            let service = Service::start(&format!("node {name}"), node, &folder.join(format!("{name}.log")))?;
+            println!("  node {name}    {}  {}", service.url(), service.log().display());
+            nodes.push(service);
+        }
+        let mut balancer = command::program(binaries.join("balanza-lb"));
+        balancer.args(["--listen", &format!("127.0.0.1:{}", self.base_port)]);
+        balancer.arg("--data-dir").arg(folder.join("balancer"));
+        for (number, node) in (1..=self.nodes).zip(&nodes) {
+            balancer.args(["--node", &format!("{}={}", node_name(number), node.url())]);
+        }
+        let balancer = Service::start("the balancer", balancer, &folder.join("balancer.log"))?;
+        println!("  balancer  {}  {}", balancer.url(), balancer.log().display());
+        Ok(Running { balancer, nodes })
+    }
+}
+
+impl Running {
+    fn check(&mut self) -> Result<()> {
+        self.nodes.iter_mut().chain([&mut self.balancer]).try_for_each(Service::check)
+    }
+
+    fn stop(self) -> Result<()> {
+        println!("\nStopping.");
+        let mut outcome = Ok(());
+        for service in std::iter::once(self.balancer).chain(self.nodes) {
+            let name = service.name().to_owned();
+            let status = service.stop()?;
+            if outcome.is_ok() && !status.success() {
+                outcome = Err(anyhow!("{name} did not end in order ({status})"));
+            }
+        }
+        outcome
+    }
+}
+
+/// A, B, … Z, then N27, N28, ….
+fn node_name(number: u16) -> String {
+    match u8::try_from(number) {
+        Ok(small @ 1..=26) => char::from(b'A' + small - 1).to_string(),
+        _ => format!("N{number}"),
+    }
+}
+
+fn check_ports(base: u16, n_nodes: u16) -> Result<()> {
+    for port in base..=base.saturating_add(n_nodes) {
+        if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
+            bail!(
+                "port {port} cannot be used ({error}); end what uses it, or move the demo with `--base-port {}`",
+                if base < 14_999 { 14_999 } else { 24_999 }
+            );
+        }
+    }
+    Ok(())
+}
+
+fn build() -> Result<PathBuf> {
+    println!("Building the release programs; the first time takes some minutes.");
+    command::run(cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "backend",
+        "--package",
+        "lb",
+        "--package",
+        "client",
+        "--bins",
+    ]))?;
+    Ok(command::target_dir()?.join("release"))
+}
+
+/// Sends the texts with the real client; gives how many sentences they have and where each went.
+fn send(binaries: &Path, running: &Running) -> Result<(u64, Tally)> {
+    println!("\nSending {}", TEXTS.join(" and "));
+    let mut send = command::program(binaries.join("balanza"));
+    // Fresh: an earlier demo at this address, broken off, had other nodes.
+    send.arg("send").args(TEXTS).args(["--to", running.balancer.url(), "--json", "--fresh"]);
+    let line = command::shown(&send);
+    println!("$ {line}");
+    let output = send.stderr(Stdio::inherit()).output().context("the client cannot be started")?;
+    if !output.status.success() {
+        bail!("`{line}` failed ({})", output.status);
+    }
+    let report: Value = serde_json::from_slice(&output.stdout).context("the client gave no JSON")?;
+    let sentences = report["sentences"].as_u64().with_context(|| format!("no count in {report}"))?;
+    let by_node = report["by_node"].as_object().with_context(|| format!("no nodes in {report}"))?;
+    let mut tally = Tally::default();
+    for (node, reasons) in by_node {
+        for (reason, count) in reasons.as_object().into_iter().flatten() {
+            tally.add(node, reason, count.as_u64().unwrap_or(0));
+        }
+    }
+    Ok((sentences, tally))
+}
+
+fn report(running: &Running, sent: u64, tally: &Tally) -> Result<()> {
+    println!("\nWhere the sentences went, and why:\n{}", tally.table());
+    let counts = running.nodes.iter().map(|node| count(node.url())).collect::<Result<Vec<_>>>()?;
+    let rows = running
+        .nodes
+        .iter()
+        .zip(&counts)
+        .map(|(node, count)| vec![node.name().to_owned(), count.to_string()]);
+    println!("What the nodes hold now:\n{}", aligned(&rows.collect::<Vec<_>>()));
+    println!("The fleet, as the balancer sees it:\n{}", fleet(running.balancer.url())?);
+    verdict(sent, tally, &counts).map_err(anyhow::Error::msg)?;
+    println!("All {sent} sentences are stored, and the counts differ by 1 at most.");
+    Ok(())
+}
+
+fn count(url: &str) -> Result<u64> {
+    let (status, body) = web::get(url, "/usage")?;
+    let usage: Value = serde_json::from_str(&body)?;
+    usage["database"].as_u64().with_context(|| format!("{url}/usage answers {status} {body}"))
+}
+
+fn fleet(url: &str) -> Result<String> {
+    let (status, body) = web::get(url, "/fleet")?;
+    let view: Value = serde_json::from_str(&body)?;
+    let nodes = view["nodes"].as_array().with_context(|| format!("{url}/fleet answers {status} {body}"))?;
+    let percent =
+        |share: &Value| share.as_u64().map_or("?".to_owned(), |points| format!("{}%", points / 100));
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let head = ["node", "state", "documents", "ram", "cpu", "source", "address"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(nodes.iter().map(|node| {
+        vec![
+            text(&node["name"]),
+            text(&node["state"]),
+            node["documents"].to_string(),
+            percent(&node["ram"]),
+            percent(&node["cpu"]),
+            text(&node["source"]),
+            text(&node["url"]),
+        ]
+    }));
+    Ok(aligned(&rows))
+}
+
+fn say_what_to_try(running: &Running) {
+    let url = running.balancer.url();
+    let page = match web::get(url, "/") {
+        Ok((200, _)) => format!("The dashboard: {url}/"),
+        _ => format!("The fleet: {url}/fleet"),
+    };
+    println!(
+        "\nTry it:\n  curl -X POST {url}/sentence -H 'content-type: application/json' \
+         -d '{{\"author\":\"Ana\",\"sentence\":\"Hola, balanza.\"}}'\n\n{page}\n\nCtrl-C ends the demo."
+    );
+}
+
+/// A channel that tells of Ctrl-C and of other wishes to end.
+fn stop_signals() -> Result<Receiver<i32>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || signals.forever().try_for_each(|signal| sender.send(signal)));
+    Ok(receiver)
+}
+
+/// Waits until someone wants the demo to end, or a server dies.
+fn stay(running: &mut Running, stop: &Receiver<i32>) -> Result<()> {
+    loop {
+        match stop.recv_timeout(LOOK_EVERY) {
+            Err(RecvTimeoutError::Timeout) => running.check()?,
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_named_with_a_way_out() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = check_ports(port, 0).unwrap_err().to_string();
+        assert!(error.contains(&format!("port {port}")) && error.contains("--base-port"), "{error}");
+    }
+
+    #[test]
+    fn nodes_have_short_names() {
+        assert_eq!([1, 2, 26, 27].map(node_name), ["A", "B", "Z", "N27"]);
+    }
+}
