@@ -205,7 +205,7 @@ mod tests {
         Sample {
             taken_ns: ms * 1_000_000,
             memory: Some(Memory { total_bytes: 1000, available_bytes: 390 }),
-            cpus: vec![CpuTime { cpu: 2, busy_ns: busy_ms * 1_000_000, steal_ns: None }],
+            cpus: vec![CpuTime { cpu: 2, busy_ns: busy_ms * 1_000_000, steal_ns: None, slack_ns: 0 }],
         }
     }
 

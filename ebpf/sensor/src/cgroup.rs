@@ -26,6 +26,19 @@ enum Files {
     V2,
 }
 
+/// What a group may use of the CPUs.
+struct Quota {
+    /// In thousandths of a CPU.
+    thousandths: u64,
+    /// By how much longer than a window the group may seem to use up its quota. A quota is granted at the begin of a
+    /// period, so a window may hold the grants of one period more than fits; a CPU that was handed a slice of the
+    /// grant may keep a part of it into the next; and a burst is spent on top.
+    slack_us: u64,
+}
+
+/// The kernel adds up a group's time when a CPU's clock ticks, ten milliseconds apart at the most.
+const ROUNDING_NS: u64 = 20_000_000;
+
 impl Cgroup {
     /// Finds the group of this process and reads it once. `root` is `/sys/fs/cgroup` unless a test says otherwise.
     pub(crate) fn open(proc_root: &Path, root: &Path) -> Result<Self, SensorError> {
@@ -74,18 +87,24 @@ impl Cgroup {
             Files::V2 => keyed(&own.join("cpu.stat"), "usage_usec")?.checked_mul(1000),
             Files::V1 => Some(number(&own.join("cpuacct.usage"))?),
         };
-        let host = u64::try_from(online).unwrap_or(u64::MAX).saturating_mul(1000);
-        let quotas = self.quota.iter().filter_map(|group| self.quota_thousandths(group));
-        let thousandths = quotas.fold(host, u64::min);
+        let host = Quota {
+            thousandths: u64::try_from(online).unwrap_or(u64::MAX).saturating_mul(1000),
+            slack_us: 0,
+        };
+        let quotas = self.quota.iter().filter_map(|group| self.quota(group));
+        let tightest = quotas.fold(host, |a, b| if b.thousandths < a.thousandths { b } else { a });
         let busy_ns = used_ns
-            .and_then(|ns| u64::try_from(u128::from(ns) * 1000 / u128::from(thousandths.max(1))).ok())
+            .and_then(|ns| {
+                u64::try_from(u128::from(ns) * 1000 / u128::from(tightest.thousandths.max(1))).ok()
+            })
             .ok_or_else(|| error(own, "a time is out of range"))?;
-        Ok(CpuTime { cpu: 0, busy_ns, steal_ns: None })
+        let slack_ns = tightest.slack_us.saturating_mul(1000).saturating_add(ROUNDING_NS);
+        Ok(CpuTime { cpu: 0, busy_ns, steal_ns: None, slack_ns })
     }
 
-    /// The group's own quota in thousandths of a CPU, if it has one.
-    fn quota_thousandths(&self, group: &Path) -> Option<u64> {
-        let (quota, period) = match self.files {
+    /// The quota of a group, if it has one.
+    fn quota(&self, group: &Path) -> Option<Quota> {
+        let (quota_us, period_us) = match self.files {
             Files::V2 => {
                 let text = fs::read_to_string(group.join("cpu.max")).ok()?;
                 let (quota, period) = text.trim().split_once(' ')?;
@@ -98,7 +117,18 @@ impl Cgroup {
                 number(&group.join("cpu.cfs_period_us")).ok()?,
             ),
         };
-        quota.checked_mul(1000)?.checked_div(period)
+        let burst = match self.files {
+            Files::V1 => "cpu.cfs_burst_us",
+            Files::V2 => "cpu.max.burst",
+        };
+        // Kernels before 5.14 have no burst.
+        let burst_us = number(&group.join(burst)).unwrap_or(0);
+        // What was saved up, as the time that the quota takes to grant it.
+        let saved_us = burst_us.checked_mul(period_us)?.checked_div(quota_us)?;
+        Some(Quota {
+            thousandths: quota_us.checked_mul(1000)?.checked_div(period_us)?,
+            slack_us: period_us.checked_mul(2)?.checked_add(saved_us)?,
+        })
     }
 
     fn own<'a>(&self, groups: &'a [PathBuf]) -> Result<&'a Path, SensorError> {
@@ -161,6 +191,7 @@ fn error(path: &Path, problem: &str) -> SensorError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{BasisPoints, Sample, usage};
 
     const MIB: u64 = 1 << 20;
 
@@ -189,13 +220,40 @@ mod tests {
             ("cgroup/pod/app/memory.current", "104857600\n"),
             ("cgroup/pod/app/memory.stat", "anon 5\ninactive_file 41943040\nfile 9\n"),
             ("cgroup/pod/app/cpu.max", "50000 100000\n"),
+            ("cgroup/pod/app/cpu.max.burst", "5000\n"),
             ("cgroup/pod/app/cpu.stat", "usage_usec 3000000\nuser_usec 1\n"),
         ]);
         let cgroup = open(&root).unwrap();
         let memory = cgroup.memory(8192 * MIB).unwrap();
         assert_eq!(memory, Memory { total_bytes: 256 * MIB, available_bytes: 196 * MIB });
         // Three seconds of half a CPU are six seconds of all there is.
-        assert_eq!(cgroup.cpu(4).unwrap().busy_ns, 6_000_000_000);
+        let time = cgroup.cpu(4).unwrap();
+        assert_eq!(time.busy_ns, 6_000_000_000);
+        // Two periods, the burst of a tenth of a quota, and the ticks.
+        assert_eq!(time.slack_ns, 200_000_000 + 10_000_000 + 20_000_000);
+    }
+
+    #[test]
+    fn a_quota_that_is_used_up_is_busy_all_the_time() {
+        let root = tree(&[
+            ("proc/self/cgroup", "0::/app\n"),
+            ("cgroup/cgroup.controllers", "cpu memory\n"),
+            ("cgroup/app/memory.current", "1\n"),
+            ("cgroup/app/memory.stat", "inactive_file 0\n"),
+            ("cgroup/app/cpu.max", "50000 100000\n"),
+            ("cgroup/app/cpu.stat", "usage_usec 0\n"),
+        ]);
+        let cgroup = open(&root).unwrap();
+        let at = |taken_ns, used_us: u64| {
+            fs::write(root.path().join("cgroup/app/cpu.stat"), format!("usage_usec {used_us}\n")).unwrap();
+            Sample { taken_ns, memory: None, cpus: vec![cgroup.cpu(2).unwrap()] }
+        };
+        let first = at(1, 0);
+        // A second holds the grants of eleven periods of 100 ms, when it begins and ends with one.
+        let used_up = usage(&first, &at(1_000_000_001, 550_000));
+        assert_eq!(used_up.cpu, Some(BasisPoints::WHOLE));
+        // Twice the quota for a second is no grant of any kind.
+        assert_eq!(usage(&first, &at(1_000_000_001, 1_000_000)).cpu, None);
     }
 
     #[test]

@@ -68,7 +68,8 @@ fn parse_stat(text: &str, tick_ns: u64) -> Result<Vec<CpuTime>, String> {
             .try_fold(0u64, u64::checked_add);
         let busy_ns = ticks.and_then(|ticks| ticks.checked_mul(tick_ns)).ok_or("a time is out of range")?;
         let steal_ns = time.steal.and_then(|ticks| ticks.checked_mul(tick_ns));
-        cpus.push(CpuTime { cpu, busy_ns, steal_ns });
+        // A window may hold one tick more than fits, at either end.
+        cpus.push(CpuTime { cpu, busy_ns, steal_ns, slack_ns: tick_ns.saturating_mul(2) });
     }
     if cpus.is_empty() || cpus.len() != stats.cpu_time.len() {
         return Err("no line of a numbered CPU, or one without its number".to_owned());
@@ -137,7 +138,8 @@ mod tests {
     fn busy_is_all_but_idle_and_waiting_and_guest_counts_once() {
         let cpus = parse_stat(STAT, 10).unwrap();
         let expected = [(0, 300, Some(40)), (2, 400, Some(0))];
-        let expected = expected.map(|(cpu, busy_ns, steal_ns)| CpuTime { cpu, busy_ns, steal_ns });
+        let expected =
+            expected.map(|(cpu, busy_ns, steal_ns)| CpuTime { cpu, busy_ns, steal_ns, slack_ns: 20 });
         assert_eq!(cpus, expected);
     }
 

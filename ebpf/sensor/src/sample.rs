@@ -30,4 +30,7 @@ pub struct CpuTime {
     pub busy_ns: u64,
     /// The part of it that the hypervisor stole, in nanoseconds with the granularity of a tick.
     pub steal_ns: Option<u64>,
+    /// By how much more than the time that passed this counter may move: the ticks that it is kept in, or the
+    /// period and the burst of a quota. In nanoseconds.
+    pub slack_ns: u64,
 }

@@ -60,11 +60,6 @@ pub struct Usage {
     pub window_ns: Option<u64>,
 }
 
-/// A CPU may seem busy for longer than the window: `/proc/stat` counts in ticks of 10 ms, and the clock is
-/// not read in the same instant as the counters. Up to two ticks count as busy all the time; a larger excess
-/// means that the counter jumped.
-const SLACK_NS: u64 = 20_000_000;
-
 /// The usage between two samples of one sensor.
 #[must_use]
 pub fn usage(previous: &Sample, next: &Sample) -> Usage {
@@ -95,7 +90,9 @@ pub fn usage(previous: &Sample, next: &Sample) -> Usage {
     }
 }
 
-/// What one CPU did in the window; no part is longer than the window.
+/// What one CPU did in the window; no part is longer than the window. A CPU may seem busy for longer, because its
+/// source counts in steps and the clock is not read in the same instant as the counters: up to its slack that is
+/// busy all the time, and a larger excess means that the counter jumped.
 struct Delta {
     busy_ns: u64,
     steal_ns: Option<u64>,
@@ -105,7 +102,7 @@ fn delta(previous: &Sample, next: &CpuTime, window_ns: u64) -> Option<Delta> {
     let earlier = previous.cpus.iter().find(|time| time.cpu == next.cpu)?;
     let within = |later: u64, earlier: u64| {
         let spent = later.checked_sub(earlier)?;
-        (spent <= window_ns.saturating_add(SLACK_NS)).then_some(spent.min(window_ns))
+        (spent <= window_ns.saturating_add(next.slack_ns)).then_some(spent.min(window_ns))
     };
     Some(Delta {
         busy_ns: within(next.busy_ns, earlier.busy_ns)?,
