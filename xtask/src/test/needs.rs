@@ -4,8 +4,9 @@
 //! `BALANZA_TEST_REQUIRE` lists it.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -62,8 +63,8 @@ pub(super) fn meet(install: bool) {
     }
 }
 
-/// A server that speaks MongoDB's protocol, for all tests of a run. It ends when its input closes, so with this
-/// process at the latest.
+/// A MongoDB for all tests of a run: a real `mongod` where it is installed, else a server that speaks its protocol. It
+/// ends when its input closes, so with this process at the latest.
 pub(super) struct Mongodb {
     uri: String,
     state: PathBuf,
@@ -71,34 +72,33 @@ pub(super) struct Mongodb {
 }
 
 impl Mongodb {
-    /// Builds and starts it, unless the environment names one already.
+    /// Starts it, unless the environment names one already.
     ///
     /// # Errors
-    /// When Go is missing or the server does not start.
+    /// When both `mongod` and Go are missing, or the server does not start.
     pub(super) fn start() -> Result<Option<Self>> {
         if std::env::var_os(MONGODB).is_some_and(|uri| !uri.is_empty()) {
             println!("{MONGODB} names a MongoDB; the tests use it");
             return Ok(None);
         }
-        let server = target_dir()?.join("mongo-wire/mongo-wire");
-        let mut build = program("go");
-        build.current_dir(root().join("tests/mongo-wire")).args(["build", "-o"]).arg(&server).arg(".");
-        command::run(build)?;
         let state = std::env::temp_dir().join(format!("balanza-mongodb-{}", std::process::id()));
-        let mut child = program(server)
-            .args(["--until-stdin-closes", "--state"])
-            .arg(&state)
+        let (what, mut server) = if command::exists("mongod") {
+            ("mongod", mongod(&state)?)
+        } else {
+            ("a server that speaks MongoDB's protocol", wire_server(&state)?)
+        };
+        let mut child = server
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("the MongoDB-wire server cannot be started")?;
+            .context("the MongoDB server cannot be started")?;
         let mut uri = String::new();
         BufReader::new(child.stdout.take().context("no output")?).read_line(&mut uri)?;
         let uri = uri.trim().trim_end_matches('/').to_owned();
         if uri.is_empty() {
-            bail!("the MongoDB-wire server ended early ({})", child.wait()?);
+            bail!("the MongoDB server ended early ({})", child.wait()?);
         }
-        println!("Started a server that speaks MongoDB's protocol: {uri}");
+        println!("Started {what}: {uri}");
         Ok(Some(Self { uri, state, child }))
     }
 
@@ -114,4 +114,27 @@ impl Drop for Mongodb {
         drop(self.child.wait());
         drop(std::fs::remove_dir_all(&self.state));
     }
+}
+
+/// The server in `tests/mongo-wire`, built first; Go keeps what has not changed.
+fn wire_server(state: &Path) -> Result<Command> {
+    let server = target_dir()?.join("mongo-wire/mongo-wire");
+    let mut build = program("go");
+    build.current_dir(root().join("tests/mongo-wire")).args(["build", "-o"]).arg(&server).arg(".");
+    command::run(build)?;
+    let mut server = program(server);
+    server.args(["--until-stdin-closes", "--state"]).arg(state);
+    Ok(server)
+}
+
+/// A real `mongod`. It takes no port 0, does not say where it listens and does not watch its input: a shell does.
+fn mongod(state: &Path) -> Result<Command> {
+    const SCRIPT: &str = r#"echo "mongodb://127.0.0.1:$1"
+        mongod --quiet --bind_ip 127.0.0.1 --port "$1" --dbpath "$2" >/dev/null & cat >/dev/null; kill $!; wait"#;
+    std::fs::create_dir_all(state)?;
+    let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let mut shell = program("sh");
+    // The driver waits for a server that is still starting.
+    shell.args(["-c", SCRIPT, "mongod", &free.port().to_string()]).arg(state);
+    Ok(shell)
 }
