@@ -36,6 +36,9 @@ pub(crate) struct Demo {
     /// The balancer's port; the nodes take the ports after it.
     #[arg(long, default_value_t = 4999, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     base_port: u16,
+    /// Build with optimizations, which takes three times as long.
+    #[arg(long)]
+    release: bool,
 }
 
 /// Everything that runs. The balancer is dropped before its nodes.
@@ -51,7 +54,7 @@ impl Demo {
     /// When something cannot be built or started, dies, or (with `--exit`) does not keep its promise.
     pub(crate) fn run(self) -> Result<()> {
         check_ports(self.base_port, self.nodes)?;
-        let binaries = build()?;
+        let binaries = build(self.release)?;
         let stop = stop_signals()?;
         let folder = std::env::temp_dir().join(format!("balanza-demo-{}", std::process::id()));
         std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
@@ -150,20 +153,14 @@ fn check_ports(base: u16, n_nodes: u16) -> Result<()> {
     Ok(())
 }
 
-fn build() -> Result<PathBuf> {
-    println!("Building the release programs; the first time takes some minutes.");
-    command::run(cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "backend",
-        "--package",
-        "lb",
-        "--package",
-        "client",
-        "--bins",
-    ]))?;
-    Ok(command::target_dir()?.join("release"))
+/// Builds what the tests build too, so that whoever tries the second command after the first does not wait twice.
+fn build(release: bool) -> Result<PathBuf> {
+    println!("Building the programs; the first time takes a few minutes.");
+    let mut build =
+        cargo(&["build", "--package", "backend", "--package", "lb", "--package", "client", "--bins"]);
+    build.args(release.then_some("--release"));
+    command::run(build)?;
+    Ok(command::target_dir()?.join(if release { "release" } else { "debug" }))
 }
 
 /// Sends the texts with the real client; gives how many sentences they have and where each went.
