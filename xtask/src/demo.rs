@@ -23,6 +23,8 @@ const TEXTS: [&str; 2] =
     ["tests/texts/newton-opticks-queries.txt", "tests/texts/eclesiastes-reina-valera.txt"];
 /// How often a standing demo looks whether its servers still live.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a node that died stays away: long enough to see the balancer go round it.
+const AWAY: Duration = Duration::from_secs(5);
 
 /// What the demo takes.
 #[derive(Args)]
@@ -85,7 +87,7 @@ impl Demo {
             println!("\nSomething went wrong: {error:#}");
         }
         say_what_to_try(&running);
-        let end = stay(&mut running, stop);
+        let end = self.stay(binaries, folder, &mut running, stop);
         let stopped = running.stop();
         end.and(stopped)
     }
@@ -94,13 +96,9 @@ impl Demo {
         println!("Starting {} nodes and the balancer; their logs:", self.nodes);
         let mut nodes = Vec::new();
         for number in 1..=self.nodes {
-            let name = node_name(number);
-            let mut node = command::program(binaries.join("balanza-backend"));
-            node.args(["--listen", &format!("127.0.0.1:{}", self.base_port + number)]);
-            node.arg("--data-dir").arg(folder.join(&name));
-            let service = Service::start(&format!("node {name}"), node, &folder.join(format!("{name}.log")))?;
-            println!("  node {name}    {}  {}", service.url(), service.log().display());
-            nodes.push(service);
+            let node = self.start_node(binaries, folder, number, "")?;
+            println!("  {}    {}  {}", node.name(), node.url(), node.log().display());
+            nodes.push(node);
         }
         let mut balancer = command::program(binaries.join("balanza-lb"));
         balancer.args(["--listen", &format!("127.0.0.1:{}", self.base_port)]);
@@ -111,6 +109,51 @@ impl Demo {
         let balancer = Service::start("the balancer", balancer, &folder.join("balancer.log"))?;
         println!("  balancer  {}  {}", balancer.url(), balancer.log().display());
         Ok(Running { balancer, nodes })
+    }
+
+    /// Starts a node over its own folder, with whatever it holds already.
+    fn start_node(&self, binaries: &Path, folder: &Path, number: u16, run: &str) -> Result<Service> {
+        let name = node_name(number);
+        let mut node = command::program(binaries.join("balanza-backend"));
+        node.args(["--listen", &format!("127.0.0.1:{}", self.base_port + number)]);
+        node.arg("--data-dir").arg(folder.join(&name));
+        Service::start(&format!("node {name}"), node, &folder.join(format!("{name}{run}.log")))
+    }
+
+    /// Waits until someone wants the demo to end, or the balancer dies. A node that dies is started again after a
+    /// while, as a service manager would, so that whoever kills one sees what happens then.
+    fn stay(
+        &self,
+        binaries: &Path,
+        folder: &Path,
+        running: &mut Running,
+        stop: &Receiver<i32>,
+    ) -> Result<()> {
+        for run in 2.. {
+            let fallen = loop {
+                match stop.recv_timeout(LOOK_EVERY) {
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+                running.balancer.check()?;
+                let died = running.nodes.iter_mut().position(|node| node.check().is_err());
+                if let Some(at) = died {
+                    break at;
+                }
+            };
+            let node = &mut running.nodes[fallen];
+            println!(
+                "\n{} died. It comes back in {AWAY:?}; the balancer goes round it meanwhile.",
+                node.name()
+            );
+            if !matches!(stop.recv_timeout(AWAY), Err(RecvTimeoutError::Timeout)) {
+                return Ok(());
+            }
+            let number = u16::try_from(fallen)? + 1;
+            *node = self.start_node(binaries, folder, number, &format!("-{run}"))?;
+            println!("{} is back, with the {} sentences that it held.", node.name(), count(node.url())?);
+        }
+        Ok(())
     }
 }
 
@@ -239,7 +282,8 @@ fn say_what_to_try(running: &Running) {
     };
     println!(
         "\nTry it:\n  curl -X POST {url}/sentence -H 'content-type: application/json' \
-         -d '{{\"author\":\"Ana\",\"sentence\":\"Hola, balanza.\"}}'\n\n{page}\n\nCtrl-C ends the demo."
+         -d '{{\"author\":\"Ana\",\"sentence\":\"Hola, balanza.\"}}'\n\n{page}\n\nCtrl-C ends the demo. A node \
+         that you kill is started again."
     );
 }
 
@@ -249,16 +293,6 @@ fn stop_signals() -> Result<Receiver<i32>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || signals.forever().try_for_each(|signal| sender.send(signal)));
     Ok(receiver)
-}
-
-/// Waits until someone wants the demo to end, or a server dies.
-fn stay(running: &mut Running, stop: &Receiver<i32>) -> Result<()> {
-    loop {
-        match stop.recv_timeout(LOOK_EVERY) {
-            Err(RecvTimeoutError::Timeout) => running.check()?,
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
