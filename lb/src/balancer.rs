@@ -12,7 +12,7 @@ use crate::config::{Config, LaneLimits, NodeConfig};
 use crate::decisions::Decisions;
 use crate::endpoint::Endpoint;
 use crate::fleet::{Assignment, Fleet, Node, NodeKey};
-use crate::lane::Line;
+use crate::line::Line;
 use crate::problem::Failure;
 use crate::whereabouts::Whereabouts;
 

@@ -3,10 +3,10 @@
 //! the same `Worker::receive`. Absent: routes, JSON, nodes.
 
 mod connection;
-mod desk;
-mod head;
-mod pulse;
-mod replay;
+pub(crate) mod desk;
+pub(crate) mod head;
+pub(crate) mod pulse;
+pub(crate) mod replay;
 
 use std::rc::Rc;
 
@@ -15,11 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::worker::Worker;
 use connection::{Connection, End};
-
-pub(crate) use desk::{Desk, Ticket};
-pub(crate) use head::{HeadError, check_media};
-pub(crate) use pulse::{Pulse, TICK};
-pub(crate) use replay::Replay;
+use replay::Replay;
 
 /// Time for which a refused client may still send what nobody reads.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);

@@ -21,7 +21,8 @@ use actix_web::{App, HttpRequest, HttpResponse, Resource, guard, web};
 use futures_util::future::LocalBoxFuture;
 use wire::Problem;
 
-use crate::door::{HeadError, Replay, check_media};
+use crate::door::head::{HeadError, check_media};
+use crate::door::replay::Replay;
 use crate::problem::{self, Failure};
 use crate::worker::Worker;
 

@@ -20,13 +20,12 @@ use wire::SentenceId;
 use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
 use crate::fleet::{Assignment, NodeKey, Protocol};
+use crate::line::Line;
 use crate::problem::Failure;
 use crate::reply::Reply;
 use crate::worker::{Unplaced, Worker};
 use batch::{Batch, Item};
 use link::Link;
-
-pub(crate) use batch::Line;
 
 /// The queue and the connection of one worker to one node.
 pub(crate) struct Lane {

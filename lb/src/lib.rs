@@ -13,6 +13,7 @@ mod endpoint;
 pub mod fleet;
 mod http;
 mod lane;
+mod line;
 pub mod policy;
 mod problem;
 mod reply;

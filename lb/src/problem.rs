@@ -2,7 +2,7 @@
 
 use wire::{InvalidSentence, Problem, SentenceId};
 
-use crate::door::HeadError;
+use crate::door::head::HeadError;
 use crate::fleet::NoNode;
 
 /// Why a sentence was not answered as stored.

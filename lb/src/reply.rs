@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 use wire::Problem;
 
-use crate::door::{Desk, Ticket};
+use crate::door::desk::{Desk, Tail, Ticket};
 use crate::fleet::Assignment;
 use crate::policy::{Candidate, Reason};
 use crate::problem::Failure;
@@ -33,14 +33,6 @@ pub(crate) struct Written {
     pub(crate) decision: String,
     /// The body, a `wire::Routed`.
     pub(crate) body: Vec<u8>,
-}
-
-/// What ends the head of every answer at the door.
-pub(crate) struct Tail<'a> {
-    /// The value of the `date` header.
-    pub(crate) date: &'a str,
-    /// Whether the connection ends after the answer.
-    pub(crate) close: bool,
 }
 
 /// A sentence that a node has stored.

@@ -10,9 +10,10 @@ use wire::{RawSentence, SentenceId};
 use crate::balancer::{Balancer, Choice};
 use crate::clock;
 use crate::config::ClientLimits;
-use crate::door::Pulse;
+use crate::door::pulse::Pulse;
 use crate::fleet::{NoNode, NodeKey};
-use crate::lane::{Lane, Line};
+use crate::lane::Lane;
+use crate::line::Line;
 use crate::problem::Failure;
 use crate::reply::Reply;
 

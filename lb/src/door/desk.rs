@@ -7,11 +7,18 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use super::pulse::{Pulse, Tick};
-use crate::reply::Tail;
 
 /// The place of one answer among the answers of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
+
+/// What ends the head of every answer at the door.
+pub(crate) struct Tail<'a> {
+    /// The value of the `date` header.
+    pub(crate) date: &'a str,
+    /// Whether the connection ends after the answer.
+    pub(crate) close: bool,
+}
 
 /// The answers that a connection owes and those that wait to be sent.
 pub(crate) struct Desk {

@@ -102,7 +102,7 @@ fn known_by_date<'a>(answer: &ItemAnswer, item: &Item, text: &str) -> Result<Ver
 mod tests {
     use super::*;
     use crate::fleet::{Assignment, NodeKey};
-    use crate::lane::batch::Line;
+    use crate::line::Line;
     use crate::policy::{Candidate, Reason};
     use crate::reply::Reply;
 

@@ -4,6 +4,7 @@
 use wire::SentenceId;
 
 use crate::fleet::{Assignment, NodeKey};
+use crate::line::Line;
 use crate::reply::Reply;
 
 /// Bytes after which a batch takes no further sentence.
@@ -26,19 +27,6 @@ const END: &str = "}\n";
 const ID_LEN: usize = 36;
 /// Where the author stands in its line.
 const AUTHOR_AT: usize = BEFORE_ID.len() + ID_LEN + BEFORE_AUTHOR.len();
-
-/// A sentence on its way into a batch; author and sentence are JSON literals with their quotes.
-#[derive(Clone, Copy)]
-pub(crate) struct Line<'a> {
-    /// Its identity.
-    pub(crate) id: SentenceId,
-    /// Whether the client made the id, and so may post it again.
-    pub(crate) is_clients: bool,
-    /// JSON literal.
-    pub(crate) author: &'a str,
-    /// JSON literal.
-    pub(crate) sentence: &'a str,
-}
 
 /// One sentence of a batch: who waits for it, and where its parts lie in the batch's text.
 pub(crate) struct Item {
