@@ -10,6 +10,7 @@ mod clock;
 mod idle;
 mod lb;
 mod load;
+mod parts;
 mod peer;
 mod probe;
 mod process;
@@ -44,6 +45,8 @@ enum What {
     Probe(probe::Probe),
     /// Where the balancer's CPU time goes, by stage of a sentence's way.
     Profile(profile::Profile),
+    /// The balancer with its fast parts, and with each of them left out.
+    Parts(parts::Parts),
     /// Memory under idle connections and under clients that never read.
     Idle(idle::Idle),
 }
@@ -57,6 +60,7 @@ impl Bench {
             What::Routing(routing) => routing.run(),
             What::Probe(probe) => probe.run(),
             What::Profile(profile) => profile.run(),
+            What::Parts(parts) => parts.run(),
             What::Idle(idle) => idle.run(),
         }
     }

@@ -165,7 +165,9 @@ fn row(policy: &str, guards: &[&str]) -> String {
 fn title(scenario: &str, load: Load) -> String {
     match load {
         Load::Rate(rate) => format!("{scenario}; {rate} sentences/s"),
-        Load::Closed(connections) => format!("{scenario}; {connections} connections"),
+        Load::Closed(connections) | Load::Queried(connections) => {
+            format!("{scenario}; {connections} connections")
+        }
     }
 }
 

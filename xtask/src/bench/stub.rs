@@ -18,6 +18,8 @@ pub(super) struct Node {
     pub(super) documents: u64,
     /// What it waits before it answers a post.
     pub(super) delay: Duration,
+    /// Whether it knows only what a node of the old system knows.
+    pub(super) old: bool,
 }
 
 /// What a stub node took since its start.
@@ -37,6 +39,7 @@ pub(super) fn start(name: &str, nodes: &[Node]) -> Result<(Running, Vec<SocketAd
     let mut command = Command::new(build::own("bench-stub"));
     command.arg(nodes.len().to_string());
     command.args([list(|node| node.documents.into()), list(|node| node.delay.as_micros())]);
+    command.arg(list(|node| node.old.into()));
     let mut running = Running::start(name, &command)?;
     let addresses = running.wait_for("the addresses of its nodes", |output| {
         let addresses = output.lines().map(|line| line.strip_prefix("node http://")?.parse().ok());

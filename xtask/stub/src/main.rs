@@ -1,8 +1,8 @@
 //! Stub nodes: they answer as a node does, from memory, so that a run measures the balancer and not a store.
 //! Owns the shapes of those answers. There is no validation, no store and no telemetry: RAM and CPU are constants.
 //!
-//! Usage: `bench-stub NODES [DOCUMENTS… [DELAY_US…]]`, each list comma-separated and one value per node (0 where it
-//! is short). Prints one line `node URL` per node, then serves on one worker thread until it is ended.
+//! Usage: `bench-stub NODES [DOCUMENTS… [DELAY_US… [OLD…]]]`, each list comma-separated and one value per node (0 where
+//! it is short). OLD is 1 for a node that knows no bulk posts and no report stream. Prints one line `node URL` per node, then serves on one worker thread until it is ended.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,6 +23,7 @@ struct Node {
     documents: watch::Sender<u64>,
     posts: AtomicU64,
     delay: Duration,
+    old: bool,
 }
 
 type Nodes = HashMap<u16, Arc<Node>>;
@@ -72,6 +73,9 @@ async fn one(request: HttpRequest, nodes: Data<Nodes>, _body: Bytes) -> impl Res
 /// One answer line per line of the post, each with the id that the line carries.
 #[post("/sentences")]
 async fn many(request: HttpRequest, nodes: Data<Nodes>, body: Bytes) -> impl Responder {
+    if node(&request, &nodes).old {
+        return HttpResponse::NotFound().finish();
+    }
     let Ok(text) = std::str::from_utf8(&body) else {
         return HttpResponse::BadRequest().body("the body is not UTF-8");
     };
@@ -109,6 +113,9 @@ async fn report(request: HttpRequest, nodes: Data<Nodes>) -> impl Responder {
 #[get("/report/stream")]
 async fn report_stream(request: HttpRequest, nodes: Data<Nodes>) -> impl Responder {
     let node = node(&request, &nodes);
+    if node.old {
+        return HttpResponse::NotFound().finish();
+    }
     let changes = node.documents.subscribe();
     let events = stream::unfold((node, changes, 0u64), |(node, mut changes, seq)| async move {
         if seq > 0 {
@@ -148,6 +155,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count: usize = arguments.next().ok_or("NODES is missing")?.parse()?;
     let documents = list(arguments.next())?;
     let delays = list(arguments.next())?;
+    let old = list(arguments.next())?;
 
     let listeners = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
     let mut nodes = Nodes::new();
@@ -159,6 +167,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             documents: watch::Sender::new(documents.get(at).copied().unwrap_or(0)),
             posts: AtomicU64::new(0),
             delay: Duration::from_micros(delays.get(at).copied().unwrap_or(0)),
+            old: old.get(at).is_some_and(|&old| old != 0),
         };
         nodes.insert(address.port(), Arc::new(node));
     }
