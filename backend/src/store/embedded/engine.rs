@@ -4,7 +4,10 @@
 
 use std::ops::Bound;
 
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
+    WriteTransaction,
+};
 use wire::{Date, SentenceId, StoredSentence};
 
 use super::layout::{self, AuthorKey, DocumentKey, IdKey};
@@ -16,7 +19,6 @@ const AUTHORS: TableDefinition<'_, &AuthorKey, ()> = TableDefinition::new("autho
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const PROBE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("probe");
 
-const COUNT: &str = "documents";
 const FORMAT: &str = "format";
 
 /// Why the database did not do what it was asked.
@@ -98,12 +100,12 @@ pub(super) fn prepare(database: &Database) -> Result<Contents, Fault> {
             Some(layout::FORMAT) => {}
             Some(other) => return Err(Fault::Format(other)),
         }
-        let documents = meta.get(COUNT)?.map_or(0, |guard| guard.value());
         transaction.open_table(IDS)?;
         transaction.open_table(AUTHORS)?;
-        let newest =
-            transaction.open_table(DOCUMENTS)?.last()?.map(|(key, _)| layout::place(key.value()).date);
-        Contents { documents, newest }
+        let documents = transaction.open_table(DOCUMENTS)?;
+        let newest = documents.last()?.map(|(key, _)| layout::place(key.value()).date);
+        // A table keeps its length beside its root, so this reads no documents.
+        Contents { documents: documents.len()?, newest }
     };
     transaction.commit().map_err(|error| Fault::Commit(error.into()))?;
     Ok(contents)
@@ -138,12 +140,6 @@ pub(super) fn apply(
                     Done::Deleted(deleted)
                 }
             });
-        }
-        if applied.added != applied.removed {
-            let mut meta = transaction.open_table(META)?;
-            let before = meta.get(COUNT)?.map_or(0, |guard| guard.value());
-            let after = before.saturating_add(applied.added).saturating_sub(applied.removed);
-            meta.insert(COUNT, after)?;
         }
         applied
     };

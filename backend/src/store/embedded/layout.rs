@@ -5,7 +5,7 @@
 //! | `documents` | date, id | length of the author, author, sentence |
 //! | `ids` | id | date |
 //! | `authors` | hash of the author, date, id | nothing |
-//! | `meta` | `documents`, `format` | a number |
+//! | `meta` | `format` | a number |
 //!
 //! Numbers are big-endian, so that the order of bytes is the order of documents. The author's hash only narrows the
 //! search: two authors may share one, and the reader compares the name.
