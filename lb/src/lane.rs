@@ -1,4 +1,4 @@
-//! A lane: the queue of sentences for one node, and the carriers that post them. Whatever has gathered while a post was
+//! A lane: the queue of sentences for one node, and the task that posts them. Whatever has gathered while one post was
 //! under way goes out as the next; nothing waits on purpose. Every sentence that enters is settled once: stored, moved
 //! to another node, or failed. Absent: the choice of the node; clients.
 
@@ -27,11 +27,7 @@ use crate::worker::{Unplaced, Worker};
 use batch::{Batch, Item};
 use link::Link;
 
-/// Posts that may be under way to the node at a time, each with a connection of its own. With two, the node has the
-/// next batch at hand when it is done with one, and its disk does not wait for the wire.
-const CARRIERS: usize = 2;
-
-/// The queue and the connections of one worker to one node.
+/// The queue and the connection of one worker to one node.
 pub(crate) struct Lane {
     key: NodeKey,
     name: String,
@@ -50,50 +46,21 @@ struct Queue {
     batches: VecDeque<Batch>,
     items: usize,
     bytes: usize,
-    /// Sentences in the carriers' hands.
-    under_way: usize,
-    /// Emptied batches for the next sentences.
-    spare: Vec<Batch>,
-    /// The carriers that wait for a batch.
-    idle: [Option<Waker>; CARRIERS],
-    /// Whether one of them has been called and has not come yet.
-    called: bool,
+    /// An emptied batch for the next sentences.
+    spare: Option<Batch>,
+    waker: Option<Waker>,
 }
 
 impl Queue {
     fn push(&mut self, line: Line<'_>, assignment: Assignment, tried: Vec<NodeKey>, reply: Reply) {
         if self.batches.back().is_none_or(Batch::is_full) {
-            self.batches.push_back(self.spare.pop().unwrap_or_default());
+            self.batches.push_back(self.spare.take().unwrap_or_default());
         }
         if let Some(batch) = self.batches.back_mut() {
             let before = batch.text.len();
             batch.push(line, assignment, tried, reply);
             self.bytes += batch.text.len() - before;
             self.items += 1;
-        }
-    }
-
-    /// Whether a batch may leave: at once when the lane is idle. Behind another it leaves once as many sentences wait as
-    /// are under way, so that a second carrier does not make the batches smaller.
-    fn may_leave(&self) -> bool {
-        self.items > 0 && self.items >= self.under_way
-    }
-
-    /// Takes the oldest batch into a carrier's hands.
-    fn take(&mut self) -> Option<Batch> {
-        let batch = if self.may_leave() { self.batches.pop_front() } else { None }?;
-        self.items -= batch.items.len();
-        self.bytes -= batch.text.len();
-        self.under_way += batch.items.len();
-        Some(batch)
-    }
-
-    /// Calls a carrier when there is something for it: always the first that is free, whose connection is warm.
-    fn call(&mut self) {
-        if !self.called && self.may_leave() {
-            let first = self.idle.iter_mut().find_map(Option::take);
-            self.called = first.is_some();
-            first.into_iter().for_each(Waker::wake);
         }
     }
 
@@ -115,9 +82,7 @@ impl Lane {
             protocol: Cell::default(),
             worker: Rc::clone(worker),
         });
-        for carrier in 0..CARRIERS {
-            tokio::task::spawn_local(Rc::clone(&lane).carry(carrier));
-        }
+        tokio::task::spawn_local(Rc::clone(&lane).run());
         lane
     }
 
@@ -139,18 +104,19 @@ impl Lane {
             return Err(Unplaced { tried, reply, why });
         }
         queue.push(line, assignment, tried, reply);
-        queue.call();
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
         Ok(())
     }
 
     /// Posts what comes, one batch after the other, for as long as the worker lives.
-    async fn carry(self: Rc<Self>, carrier: usize) {
+    async fn run(self: Rc<Self>) {
         let mut link = None;
         let mut singles = Vec::new();
         loop {
-            let batch = self.next_batch(carrier, &mut link).await;
-            let n = batch.items.len();
-            self.balancer().routing().fleet.dispatched(self.key, n as u64);
+            let batch = self.next_batch(&mut link).await;
+            self.balancer().routing().fleet.dispatched(self.key, batch.items.len() as u64);
             let undelivered = match self.protocol.get() {
                 Some(Protocol::Single) => Some(batch),
                 _ => self.deliver(batch, &mut link).await,
@@ -158,22 +124,19 @@ impl Lane {
             if let Some(batch) = undelivered {
                 self.deliver_singly(batch, &mut singles).await;
             }
-            self.queue.borrow_mut().under_way -= n;
         }
     }
 
     /// Waits for sentences. Meanwhile a connection that the node closes is noticed, so that no post is written to it.
-    async fn next_batch(&self, carrier: usize, link: &mut Option<Link>) -> Batch {
+    async fn next_batch(&self, link: &mut Option<Link>) -> Batch {
         poll_fn(|cx| {
             let queue = &mut *self.queue.borrow_mut();
-            queue.called = false;
-            if let Some(batch) = queue.take() {
-                queue.idle[carrier] = None;
-                // More than one batch holds may be waiting.
-                queue.call();
+            if let Some(batch) = queue.batches.pop_front() {
+                queue.items -= batch.items.len();
+                queue.bytes -= batch.text.len();
                 return Poll::Ready(batch);
             }
-            queue.idle[carrier] = Some(cx.waker().clone());
+            queue.waker = Some(cx.waker().clone());
             if link.as_ref().is_some_and(|link| link.poll_stale(cx).is_ready()) {
                 *link = None;
             }
@@ -184,9 +147,8 @@ impl Lane {
 
     /// Keeps an emptied batch for the next sentences.
     fn recycle(&self, batch: Batch) {
-        let queue = &mut *self.queue.borrow_mut();
-        if queue.spare.len() < CARRIERS {
-            queue.spare.extend(batch.recycle());
+        if let Some(batch) = batch.recycle() {
+            self.queue.borrow_mut().spare = Some(batch);
         }
     }
 
@@ -247,9 +209,7 @@ impl Lane {
                 if line.is_clients {
                     self.balancer().routing().whereabouts.note(line.id, self.key);
                 }
-                let queue = &mut *self.queue.borrow_mut();
-                queue.push(line, item.assignment, tried, reply);
-                queue.call();
+                self.queue.borrow_mut().push(line, item.assignment, tried, reply);
             }
         }
     }

@@ -13,8 +13,8 @@ use super::link::{self, Link, Trouble};
 use crate::problem::Failure;
 use crate::reply::{Data, Receipt};
 
-/// Posts of each carrier that are under way to an old node at a time.
-const AT_A_TIME: usize = 2;
+/// Posts that are under way to an old node at a time.
+const AT_A_TIME: usize = 4;
 
 impl Lane {
     /// Delivers every sentence of a batch by itself, over the connections in `links`.
