@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use sha2::{Digest, Sha256};
 
+use crate::apt;
 use crate::command::{self, program, root};
 
 /// What the build of the probe takes.
@@ -217,19 +218,11 @@ fn on_path(path: &std::ffi::OsStr, name: &str) -> bool {
 }
 
 fn install() -> Result<()> {
-    let apt = |arguments: &[&str]| {
-        let mut apt = program("apt-get");
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        command::run(apt)
-    };
     if !nightly_has_source() && !source_beside(Path::new("/usr/bin/rustc")) {
-        apt(&["update", "--quiet"])?;
-        apt(&["install", "--yes", "--quiet", "--no-install-recommends", "rustc-web", "rust-web-src"])?;
+        apt::install(&["rustc-web", "rust-web-src"])?;
     }
     if !on_path(&path_with_cargo_bin(), "bpf-linker") {
-        apt(&["update", "--quiet"])?;
-        let llvm = ["llvm-22-dev", "libpolly-22-dev", "libzstd-dev", "zlib1g-dev"];
-        apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"][..], &llvm].concat())?;
+        apt::install(&["llvm-22-dev", "libpolly-22-dev", "libzstd-dev", "zlib1g-dev"])?;
         let mut install = command::cargo(&["install", "bpf-linker", "--version", LINKER_VERSION]);
         install.args(["--no-default-features", "--features", "llvm-22", "--locked"]);
         install.env("LLVM_PREFIX", "/usr/lib/llvm-22");

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::apt;
 use crate::command::{self, cargo, program, root};
 use package::Archive;
 use report::Report;
@@ -122,16 +123,10 @@ fn tools() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if !command::exists("apt-get") || !rustix::process::geteuid().is_root() {
+    if !apt::can_install() {
         bail!("get what is missing with: apt-get install {}", missing.join(" "));
     }
-    let mut update = program("apt-get");
-    update.args(["update", "--quiet"]);
-    command::run(update)?;
-    let mut install = program("apt-get");
-    install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(missing);
-    install.env("DEBIAN_FRONTEND", "noninteractive");
-    command::run(install)
+    apt::install(&missing)
 }
 
 /// The checks as one static program, in a folder of its own: other flags than the host's would rebuild that.

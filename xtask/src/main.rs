@@ -6,6 +6,7 @@
     reason = "these commands talk to the person who typed them"
 )]
 
+mod apt;
 mod bench;
 mod ci;
 mod command;

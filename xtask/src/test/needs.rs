@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::apt;
 use crate::command::{self, program, root, target_dir};
 
 /// A program that some tests run.
@@ -45,20 +46,11 @@ pub(super) fn meet(install: bool) {
     if packages.is_empty() {
         return;
     }
-    if !install || !command::exists("apt-get") || !rustix::process::geteuid().is_root() {
+    if !install || !apt::can_install() {
         println!("Install it with: apt-get install {}", packages.join(" "));
         return;
     }
-    let apt = |arguments: &[&str]| {
-        let mut apt = program("apt-get");
-        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        command::run(apt)
-    };
-    let installed = apt(&["update", "--quiet"]).and_then(|()| {
-        let arguments = ["install", "--yes", "--quiet", "--no-install-recommends"];
-        apt(&[&arguments[..], &packages].concat())
-    });
-    if let Err(error) = installed {
+    if let Err(error) = apt::install(&packages) {
         println!("Going on without: {error:#}");
     }
 }
