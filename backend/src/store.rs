@@ -11,8 +11,10 @@ pub mod embedded;
 mod ledger;
 pub mod mongo;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use wire::{Date, NewSentence, SentenceId, StoredSentence};
 
 pub use ledger::{State, Tally};
@@ -154,6 +156,14 @@ const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 const MAX_PAGE_DOCUMENTS: usize = 512;
 /// A page of a listing ends once its texts reach this many bytes.
 const MAX_PAGE_BYTES: usize = 256 * 1024;
+
+/// Takes the entries' part of a queue's bytes, or says that the queue is full.
+fn reserve(room: &Arc<Semaphore>, entries: &[Entry]) -> Result<OwnedSemaphorePermit, StoreError> {
+    let weight: usize = entries.iter().map(Entry::weight).sum();
+    // A single insert that outweighs the whole queue takes all of it.
+    let weight = u32::try_from(weight.min(MAX_QUEUED_BYTES)).unwrap_or(u32::MAX);
+    Arc::clone(room).try_acquire_many_owned(weight).map_err(|_| StoreError::Busy)
+}
 
 /// The date of the next document: the clock's, but later than `last`, so that no two share one.
 ///

@@ -20,7 +20,8 @@ use self::engine::Fault;
 use self::writer::{Job, Shared, Writer};
 use super::ledger::Ledger;
 use super::{
-    Answer, Entry, MAX_QUEUED_BYTES, OpenError, Pages, Place, Query, Receipt, State, Store, StoreError, Tally,
+    Answer, Entry, MAX_QUEUED_BYTES, OpenError, Pages, Place, Query, Receipt, State, Store, StoreError,
+    Tally, reserve,
 };
 
 /// The file inside the data directory.
@@ -101,11 +102,9 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn insert(&self, entries: Vec<Entry>) -> Answer<Receipt> {
-        let weight: usize = entries.iter().map(Entry::weight).sum();
-        // A single insert that outweighs the whole queue takes all of it.
-        let weight = u32::try_from(weight.min(MAX_QUEUED_BYTES)).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(weight) else {
-            return Box::pin(std::future::ready(Err(StoreError::Busy)));
+        let room = match reserve(&self.room, &entries) {
+            Ok(room) => room,
+            Err(busy) => return Box::pin(std::future::ready(Err(busy))),
         };
         let (answer, answered) = oneshot::channel();
         let sent = self.jobs.send(Job::Insert { entries, room, answer });

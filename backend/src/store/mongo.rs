@@ -25,7 +25,7 @@ use wire::{Date, SentenceId, StoredSentence};
 use super::ledger::Ledger;
 use super::{
     Answer, Entry, MAX_COMMIT_ENTRIES, MAX_PAGE_BYTES, MAX_PAGE_DOCUMENTS, MAX_QUEUED_BYTES, OpenError,
-    Outcome, Pages, Place, Query, Receipt, State, Store, StoreError, Tally, next_date,
+    Outcome, Pages, Place, Query, Receipt, State, Store, StoreError, Tally, next_date, reserve,
 };
 use crate::clock;
 
@@ -205,11 +205,9 @@ async fn prepare(collection: &Collection<Stored>) -> Result<(u64, Option<Date>),
 
 impl Store for MongoStore {
     fn insert(&self, entries: Vec<Entry>) -> Answer<Receipt> {
-        let weight: usize = entries.iter().map(Entry::weight).sum();
-        // A single insert that outweighs the whole queue takes all of it.
-        let weight = u32::try_from(weight.min(MAX_QUEUED_BYTES)).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(weight) else {
-            return Box::pin(std::future::ready(Err(StoreError::Busy)));
+        let room = match reserve(&self.room, &entries) {
+            Ok(room) => room,
+            Err(busy) => return Box::pin(std::future::ready(Err(busy))),
         };
         let (answer, answered) = oneshot::channel();
         let sent = self.jobs.send(Job { entries, room, answer });
