@@ -87,39 +87,34 @@ impl Cgroup {
             Files::V2 => keyed(&own.join("cpu.stat"), "usage_usec")?.checked_mul(1000),
             Files::V1 => Some(number(&own.join("cpuacct.usage"))?),
         };
-        let host = Quota {
-            thousandths: u64::try_from(online).unwrap_or(u64::MAX).saturating_mul(1000),
-            slack_us: 0,
-        };
+        let thousandths = u64::try_from(online).unwrap_or(u64::MAX).saturating_mul(1000);
+        let host = Quota { thousandths, slack_us: 0 };
         let quotas = self.quota.iter().filter_map(|group| self.quota(group));
-        let tightest = quotas.fold(host, |a, b| if b.thousandths < a.thousandths { b } else { a });
+        let tightest = quotas.min_by_key(|quota| quota.thousandths);
+        let Quota { thousandths, slack_us } =
+            tightest.filter(|quota| quota.thousandths < host.thousandths).unwrap_or(host);
         let busy_ns = used_ns
-            .and_then(|ns| {
-                u64::try_from(u128::from(ns) * 1000 / u128::from(tightest.thousandths.max(1))).ok()
-            })
+            .and_then(|ns| u64::try_from(u128::from(ns) * 1000 / u128::from(thousandths.max(1))).ok())
             .ok_or_else(|| error(own, "a time is out of range"))?;
-        let slack_ns = tightest.slack_us.saturating_mul(1000).saturating_add(ROUNDING_NS);
+        let slack_ns = slack_us.saturating_mul(1000).saturating_add(ROUNDING_NS);
         Ok(CpuTime { cpu: 0, busy_ns, steal_ns: None, slack_ns })
     }
 
     /// The quota of a group, if it has one.
     fn quota(&self, group: &Path) -> Option<Quota> {
-        let (quota_us, period_us) = match self.files {
+        let (quota_us, period_us, burst) = match self.files {
             Files::V2 => {
                 let text = fs::read_to_string(group.join("cpu.max")).ok()?;
                 let (quota, period) = text.trim().split_once(' ')?;
                 // `max` is no number, and no quota.
-                (quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?)
+                (quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?, "cpu.max.burst")
             }
             // Minus one is no quota.
             Files::V1 => (
                 number(&group.join("cpu.cfs_quota_us")).ok()?,
                 number(&group.join("cpu.cfs_period_us")).ok()?,
+                "cpu.cfs_burst_us",
             ),
-        };
-        let burst = match self.files {
-            Files::V1 => "cpu.cfs_burst_us",
-            Files::V2 => "cpu.max.burst",
         };
         // Kernels before 5.14 have no burst.
         let burst_us = number(&group.join(burst)).unwrap_or(0);
