@@ -129,28 +129,18 @@ impl Demo {
         running: &mut Running,
         stop: &Receiver<i32>,
     ) -> Result<()> {
-        for run in 2.. {
-            let fallen = loop {
-                match stop.recv_timeout(LOOK_EVERY) {
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                }
-                running.balancer.check()?;
-                let died = running.nodes.iter_mut().position(|node| node.check().is_err());
-                if let Some(at) = died {
-                    break at;
-                }
-            };
-            let node = &mut running.nodes[fallen];
+        let mut starts = 1;
+        while let Some(at) = running.await_death(stop)? {
+            let node = &mut running.nodes[at];
             println!(
                 "\n{} died. It comes back in {AWAY:?}; the balancer goes round it meanwhile.",
                 node.name()
             );
             if !matches!(stop.recv_timeout(AWAY), Err(RecvTimeoutError::Timeout)) {
-                return Ok(());
+                break;
             }
-            let number = u16::try_from(fallen)? + 1;
-            *node = self.start_node(binaries, folder, number, &format!("-{run}"))?;
+            starts += 1;
+            *node = self.start_node(binaries, folder, u16::try_from(at)? + 1, &format!("-{starts}"))?;
             println!("{} is back, with the {} sentences that it held.", node.name(), count(node.url())?);
         }
         Ok(())
@@ -158,6 +148,18 @@ impl Demo {
 }
 
 impl Running {
+    /// Waits for a node to die, and says which; nothing when someone wants the demo to end first.
+    fn await_death(&mut self, stop: &Receiver<i32>) -> Result<Option<usize>> {
+        while matches!(stop.recv_timeout(LOOK_EVERY), Err(RecvTimeoutError::Timeout)) {
+            self.balancer.check()?;
+            let died = self.nodes.iter_mut().position(|node| node.check().is_err());
+            if died.is_some() {
+                return Ok(died);
+            }
+        }
+        Ok(None)
+    }
+
     fn check(&mut self) -> Result<()> {
         self.nodes.iter_mut().chain([&mut self.balancer]).try_for_each(Service::check)
     }

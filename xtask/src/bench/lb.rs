@@ -64,7 +64,7 @@ impl Lb {
     }
 
     fn round(&self, round: u32, peers: &[Peer], loads: &[Load], cells: &mut Cells) -> Result<()> {
-        let (stubs, nodes) = two_stubs()?;
+        let (stubs, nodes) = stub::pair("stub", stub::Node::default())?;
         let started = peers.iter().map(|peer| peer.start(&nodes)).collect::<Result<Vec<_>>>()?;
         let ours: Vec<u32> = stubs
             .iter()
@@ -127,18 +127,6 @@ impl Lb {
         let command = self.common.command("lb");
         report.publish("lb", &command, &circumstances(&peer::versions(&self.peers)?)?, self.common.dry)
     }
-}
-
-/// Two stub nodes, a process each.
-fn two_stubs() -> Result<(Vec<Running>, Vec<SocketAddr>)> {
-    let mut stubs = Vec::new();
-    let mut nodes = Vec::new();
-    for name in ["stub-a", "stub-b"] {
-        let (stub, addresses) = stub::start(name, &[stub::Node::default()])?;
-        stubs.push(stub);
-        nodes.extend(addresses);
-    }
-    Ok((stubs, nodes))
 }
 
 /// What the nodes took together.

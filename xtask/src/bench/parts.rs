@@ -2,8 +2,6 @@
 //! without another build: a query behind the path keeps a post from the door, so that the full HTTP server serves it;
 //! nodes of the old kind know no bulk posts, so that a lane sends every sentence by itself.
 
-use std::net::SocketAddr;
-
 use anyhow::Result;
 use clap::Args;
 
@@ -89,13 +87,9 @@ fn start() -> Result<Balancers> {
     let ours = Peer { family: Family::Balanza, workers: 1 };
     let mut stubs = Vec::new();
     let mut over = |name: &str, old: bool| -> Result<Started> {
-        let mut nodes: Vec<SocketAddr> = Vec::new();
-        for at in ["a", "b"] {
-            let node = stub::Node { old, ..stub::Node::default() };
-            let (running, addresses) = stub::start(&format!("stub-{name}-{at}"), &[node])?;
-            stubs.push(running);
-            nodes.extend(addresses);
-        }
+        let node = stub::Node { old, ..stub::Node::default() };
+        let (running, nodes) = stub::pair(&format!("stub-{name}"), node)?;
+        stubs.extend(running);
         ours.start_as(&format!("balanza-{name}"), &nodes, &[])
     };
     let (new, old) = (over("new", false)?, over("old", true)?);

@@ -48,6 +48,17 @@ pub(super) fn start(name: &str, nodes: &[Node]) -> Result<(Running, Vec<SocketAd
     Ok((running, addresses))
 }
 
+/// Starts two nodes of a kind, a process each.
+pub(super) fn pair(name: &str, node: Node) -> Result<(Vec<Running>, Vec<SocketAddr>)> {
+    let (mut running, mut addresses) = (Vec::new(), Vec::new());
+    for at in ["a", "b"] {
+        let (stub, its) = start(&format!("{name}-{at}"), &[node])?;
+        running.push(stub);
+        addresses.extend(its);
+    }
+    Ok((running, addresses))
+}
+
 /// Asks the stub node at `address` what it took.
 pub(super) fn taken(address: SocketAddr) -> Result<Taken> {
     let (_, body) = web::get(&format!("http://{address}"), "/bench")?;
