@@ -3,10 +3,7 @@
 //! the same `Worker::receive`. Absent: routes, JSON, nodes.
 
 mod connection;
-pub(crate) mod desk;
-pub(crate) mod head;
-pub(crate) mod pulse;
-pub(crate) mod replay;
+mod rewound;
 
 use std::rc::Rc;
 
@@ -15,13 +12,13 @@ use tokio::net::TcpStream;
 
 use crate::worker::Worker;
 use connection::{Connection, End};
-use replay::Replay;
+pub(crate) use rewound::Rewound;
 
 /// Time for which a refused client may still send what nobody reads.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Serves one connection until it ends or has to be handed over.
-pub(crate) async fn serve(stream: TcpStream, worker: Rc<Worker>) -> Option<Replay> {
+pub(crate) async fn serve(stream: TcpStream, worker: Rc<Worker>) -> Option<Rewound> {
     worker.balancer.counters.connections.add(1);
     // Answers are written whole, so waiting for more to send can only delay them. A socket without this still works.
     stream.set_nodelay(true).ok();
@@ -35,7 +32,7 @@ pub(crate) async fn serve(stream: TcpStream, worker: Rc<Worker>) -> Option<Repla
         }
         End::HandOver(read) => {
             worker.balancer.counters.handed_over.add(1);
-            Some(Replay::new(read, stream))
+            Some(Rewound::new(read, stream))
         }
     }
 }

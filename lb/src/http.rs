@@ -21,13 +21,13 @@ use actix_web::{App, HttpRequest, HttpResponse, Resource, guard, web};
 use futures_util::future::LocalBoxFuture;
 use wire::Problem;
 
-use crate::door::head::{HeadError, check_media};
-use crate::door::replay::Replay;
+use crate::door::Rewound;
 use crate::problem::{self, Failure};
+use crate::request_head::{HeadError, check_media};
 use crate::worker::Worker;
 
 /// Serves one connection to its end.
-pub(crate) type FullServer = Box<dyn Fn(Replay) -> LocalBoxFuture<'static, ()>>;
+pub(crate) type FullServer = Box<dyn Fn(Rewound) -> LocalBoxFuture<'static, ()>>;
 
 /// What the handlers of one worker share.
 struct State {

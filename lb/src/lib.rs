@@ -1,25 +1,29 @@
 //! The balancer: stores each sentence on the node chosen by count, then RAM, then CPU.
 //!
-//! A sentence's way: `door` (or `http`) → `worker` → `balancer` (`fleet` chooses and reserves by `policy`) → `lane` →
-//! the node, and back through `reply`. A report's way: the node → `watch` → `fleet`. [`run`] ties them together on the
-//! listener it is handed; flags, environment and signals are `main.rs`'s.
+//! A sentence's way: `door` (or `http`) → `sentence` → `worker` → `routing` (`fleet` chooses and reserves by `policy`) →
+//! `worker/lane` → the node, and back through `answer`. A report's way: the node → `watch` → `fleet`. [`run`] ties them
+//! together on the listener it is handed; flags, environment and signals are `main.rs`'s.
 
+mod answer;
 mod balancer;
+mod buffers;
 mod clock;
+mod coarse_clock;
 pub mod config;
+mod counters;
 mod decisions;
 mod door;
 mod endpoint;
 pub mod fleet;
 mod http;
-mod lane;
-mod line;
+mod known_ids;
 pub mod policy;
 mod problem;
-mod reply;
+mod request_head;
+mod routing;
+mod sentence;
 mod serve;
 mod watch;
-mod whereabouts;
 mod worker;
 
 pub use serve::{Event, run};

@@ -2,8 +2,8 @@
 
 use wire::{InvalidSentence, Problem, SentenceId};
 
-use crate::door::head::HeadError;
 use crate::fleet::NoNode;
+use crate::request_head::HeadError;
 
 /// Why a sentence was not answered as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

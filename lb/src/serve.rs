@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 
 use crate::balancer::{self, Balancer};
 use crate::clock;
+use crate::coarse_clock::TICK;
 use crate::config::{Config, NodeConfig};
 use crate::door;
-use crate::door::pulse::TICK;
 use crate::http;
 use crate::watch::Watches;
 use crate::worker::Worker;
@@ -111,6 +111,6 @@ async fn keep_time(worker: Rc<Worker>) {
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
-        worker.pulse.tick(clock::http_date(), worker.balancer.is_stopping());
+        worker.clock.tick(clock::http_date(), worker.balancer.is_stopping());
     }
 }

@@ -12,10 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use wire::Problem;
 
-use super::desk::Desk;
-use super::head::{self, HeadError, SentenceHead};
-use super::pulse::Tick;
-use crate::reply::{Reply, write_problem};
+use crate::answer::{AnswerQueue, Reply, write_problem};
+use crate::coarse_clock::{Alarm, Tick};
+use crate::request_head::{self, HeadError, SentenceHead};
 use crate::worker::Worker;
 
 /// Most requests of one connection that wait for their answers.
@@ -69,7 +68,8 @@ enum Phase {
 pub(super) struct Connection {
     stream: TcpStream,
     worker: Rc<Worker>,
-    desk: Rc<Desk>,
+    alarm: Rc<Alarm>,
+    answers: Rc<AnswerQueue>,
     /// The beginning of a request that is not whole, and what was read behind it.
     inbox: Vec<u8>,
     intake: Intake,
@@ -84,12 +84,14 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, worker: Rc<Worker>) -> Self {
-        let desk = Rc::new(Desk::new(Rc::clone(&worker.pulse)));
-        worker.pulse.watch(&desk);
+        let alarm = worker.clock.alarm();
+        let (clock, buffers) = (Rc::clone(&worker.clock), Rc::clone(&worker.buffers));
+        let answers = Rc::new(AnswerQueue::new(Rc::clone(&alarm), clock, buffers));
         Self {
             stream,
             worker,
-            desk,
+            alarm,
+            answers,
             inbox: Vec::new(),
             intake: Intake::Open,
             phase: Phase::Moving,
@@ -102,21 +104,21 @@ impl Connection {
     /// Serves the connection to its end at the door.
     pub(super) async fn run(mut self) -> (End, TcpStream) {
         let end = poll_fn(|cx| self.poll(cx)).await.unwrap_or(End::Gone);
-        self.desk.abandon();
+        self.answers.abandon();
         (end, self.stream)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<End>> {
-        self.desk.wake_me(cx);
+        self.alarm.wake_me(cx);
         loop {
             self.send(cx)?;
-            if self.desk.owed() == 0 {
+            if self.answers.owed() == 0 {
                 self.owed_bytes = 0;
             }
             self.take_from_inbox();
-            if self.desk.unsent() == 0 && self.desk.owed() == 0 {
+            if self.answers.unsent() == 0 && self.answers.owed() == 0 {
                 match self.intake {
-                    Intake::Open if self.worker.pulse.is_stopping() => return Poll::Ready(Ok(End::Gone)),
+                    Intake::Open if self.worker.clock.is_stopping() => return Poll::Ready(Ok(End::Gone)),
                     Intake::Open => {}
                     Intake::Closed => return Poll::Ready(Ok(End::Gone)),
                     Intake::Refused => return Poll::Ready(Ok(End::Linger)),
@@ -132,7 +134,7 @@ impl Connection {
                 }
                 continue;
             }
-            if self.desk.unsent() > 0 && self.intake != Intake::Open {
+            if self.answers.unsent() > 0 && self.intake != Intake::Open {
                 break;
             }
             if !self.has_room() || self.receive(cx)?.is_pending() {
@@ -145,8 +147,8 @@ impl Connection {
 
     /// Sends what waits for the client, as far as the socket takes it.
     fn send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.desk.unsent() > 0 {
-            let mut out = self.desk.take_out();
+        while self.answers.unsent() > 0 {
+            let mut out = self.answers.take_out();
             match Pin::new(&mut self.stream).poll_write(cx, &out) {
                 Poll::Ready(Ok(n)) => {
                     self.phase = Phase::Moving;
@@ -155,11 +157,11 @@ impl Connection {
                     } else {
                         out.drain(..n);
                     }
-                    self.desk.put_back(out);
+                    self.answers.put_back(out);
                 }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => {
-                    self.desk.put_back(out);
+                    self.answers.put_back(out);
                     break;
                 }
             }
@@ -169,15 +171,15 @@ impl Connection {
 
     fn has_room(&self) -> bool {
         self.intake == Intake::Open
-            && self.desk.owed() < MAX_OWED
+            && self.answers.owed() < MAX_OWED
             && self.owed_bytes < MAX_OWED_BYTES
-            && self.desk.unsent() < MAX_UNSENT
+            && self.answers.unsent() < MAX_UNSENT
     }
 
     /// Reads once, and takes what has become whole.
     fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        let pulse = Rc::clone(&self.worker.pulse);
-        let mut scratch = pulse.scratch().borrow_mut();
+        let buffers = Rc::clone(&self.worker.buffers);
+        let mut scratch = buffers.scratch().borrow_mut();
         let mut read = ReadBuf::new(&mut scratch);
         match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
             Poll::Pending => return Ok(Poll::Pending),
@@ -217,14 +219,14 @@ impl Connection {
         self.in_body = false;
         while taken < bytes.len() && self.has_room() {
             let rest = &bytes[taken..];
-            match head::read(rest) {
-                head::Request::Partial => break,
-                head::Request::Other => self.intake = Intake::Foreign,
-                head::Request::Refused(error) => {
+            match request_head::read(rest) {
+                request_head::Request::Partial => break,
+                request_head::Request::Other => self.intake = Intake::Foreign,
+                request_head::Request::Refused(error) => {
                     self.refuse(error);
                     return bytes.len();
                 }
-                head::Request::Sentence(head) => {
+                request_head::Request::Sentence(head) => {
                     let Some(body) = rest.get(head.len..head.len + head.body) else {
                         self.in_body = true;
                         break;
@@ -241,12 +243,12 @@ impl Connection {
         self.served = true;
         self.owed_bytes += body.len();
         self.phase = Phase::Moving;
-        let ticket = self.desk.open();
+        let ticket = self.answers.open();
         if head.close {
-            self.desk.close_after(ticket);
+            self.answers.close_after(ticket);
             self.intake = Intake::Closed;
         }
-        let reply = Reply::Door { desk: Rc::clone(&self.desk), ticket };
+        let reply = Reply::Connection { answers: Rc::clone(&self.answers), ticket };
         self.worker.receive(body, head.key, reply);
     }
 
@@ -256,21 +258,21 @@ impl Connection {
         self.intake = Intake::Refused;
         self.inbox = Vec::new();
         self.worker.balancer.counters.invalid.add(1);
-        let ticket = self.desk.open();
-        self.desk.close_after(ticket);
+        let ticket = self.answers.open();
+        self.answers.close_after(ticket);
         let problem = Problem::from(error);
-        self.desk.settle(ticket, |out, tail| write_problem(out, &problem, None, tail));
+        self.answers.settle(ticket, |out, tail| write_problem(out, &problem, None, tail));
     }
 
     fn is_late(&self) -> bool {
-        self.phase != Phase::Moving && self.worker.pulse.is_past(self.desk.deadline.get())
+        self.phase != Phase::Moving && self.worker.clock.is_past(self.alarm.deadline.get())
     }
 
     /// Starts the clock of what the connection now waits for, unless it has been waiting for that already.
     fn note_phase(&mut self) {
-        let phase = if self.desk.unsent() > 0 {
+        let phase = if self.answers.unsent() > 0 {
             Phase::Client
-        } else if self.desk.owed() > 0 {
+        } else if self.answers.owed() > 0 {
             Phase::Answer
         } else if self.inbox.is_empty() {
             if self.served { Phase::Idle } else { Phase::Fresh }
@@ -291,6 +293,6 @@ impl Connection {
             Phase::Idle => Some(limits.idle_timeout),
             Phase::Client => Some(limits.write_timeout),
         };
-        self.desk.deadline.set(time.map_or(Tick::NEVER, |time| self.worker.pulse.after(time)));
+        self.alarm.deadline.set(time.map_or(Tick::NEVER, |time| self.worker.clock.after(time)));
     }
 }

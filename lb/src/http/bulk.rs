@@ -10,8 +10,8 @@ use wire::contract::{MAX_BULK_BODY_BYTES, MAX_BULK_ITEMS, NDJSON};
 use wire::{InvalidSentence, Problem, RoutedItem, SentenceId};
 
 use super::{Shared, State, check_type, refuse, whole};
+use crate::answer::Reply;
 use crate::problem::{self, Failure};
-use crate::reply::Reply;
 
 /// Items of one post that are under way at a time, so that one client cannot fill the lanes.
 const AT_A_TIME: usize = 1024;
@@ -69,13 +69,13 @@ fn items(body: &[u8], form: Form) -> Result<Vec<&[u8]>, Box<Problem>> {
 
 /// One item's answer, a `wire::RoutedItem` as JSON.
 async fn route(item: &[u8], state: &State) -> Vec<u8> {
-    let identified = match state.worker.identify(item, None) {
-        Ok(identified) => identified,
+    let sentence = match state.worker.read(item, None) {
+        Ok(sentence) => sentence,
         Err(failure) => return failed(None, failure.into()),
     };
     let (sender, answer) = oneshot::channel();
-    let id = identified.id;
-    state.worker.route(&identified, Reply::Handler(sender));
+    let id = sentence.id;
+    state.worker.route(sentence, Reply::Handler(sender));
     match answer.await {
         Ok(Ok(written)) => written.body,
         Ok(Err(failure)) => failed(Some(id), Failure::into(failure)),

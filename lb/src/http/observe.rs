@@ -6,8 +6,9 @@ use actix_web::HttpResponse;
 use wire::NodeState;
 
 use super::{Shared, refuse};
-use crate::balancer::{Balancer, Counter, Counters};
+use crate::balancer::Balancer;
 use crate::clock;
+use crate::counters::{Counter, Counters};
 use crate::fleet::{Fleet, Node};
 use crate::problem;
 

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use wire::contract::{DECISION_HEADER, IDEMPOTENCY_HEADER, MAX_SENTENCE_BODY_BYTES};
 
 use super::{Shared, check_type, fail, refuse, whole};
+use crate::answer::Reply;
 use crate::problem;
-use crate::reply::Reply;
 
 /// Takes one sentence.
 pub(super) async fn post(request: HttpRequest, body: web::Payload, state: Shared) -> HttpResponse {

@@ -13,19 +13,19 @@ const CLIENTS_IDS: usize = 1 << 18;
 /// Ids in doubt. They are kept apart, so that traffic does not push them out.
 const DOUBTFUL_IDS: usize = 1 << 16;
 
-/// The nodes of ids.
-pub(crate) struct Whereabouts {
+/// Where ids may be stored.
+pub(crate) struct KnownIds {
     clients: Memory,
     doubtful: Memory,
 }
 
-impl Default for Whereabouts {
+impl Default for KnownIds {
     fn default() -> Self {
         Self { clients: Memory::new(CLIENTS_IDS), doubtful: Memory::new(DOUBTFUL_IDS) }
     }
 }
 
-impl Whereabouts {
+impl KnownIds {
     /// The node that may hold the sentence.
     pub(crate) fn of(&self, id: SentenceId) -> Option<NodeKey> {
         self.doubtful.nodes.get(&id).or_else(|| self.clients.nodes.get(&id)).copied()
@@ -82,15 +82,15 @@ mod tests {
 
     #[test]
     fn doubt_outlives_traffic_and_wins_over_it() {
-        let mut whereabouts = Whereabouts::default();
-        whereabouts.note_doubt(id(7), NodeKey(1));
+        let mut known = KnownIds::default();
+        known.note_doubt(id(7), NodeKey(1));
         for n in 0..CLIENTS_IDS as u128 + 8 {
-            whereabouts.note(id(n), NodeKey(0));
+            known.note(id(n), NodeKey(0));
         }
-        assert_eq!(whereabouts.of(id(7)), Some(NodeKey(1)));
-        assert_eq!(whereabouts.of(id(6)), None, "the oldest have left");
-        assert_eq!(whereabouts.of(id(8)), Some(NodeKey(0)));
-        whereabouts.forget(id(8));
-        assert_eq!(whereabouts.of(id(8)), None);
+        assert_eq!(known.of(id(7)), Some(NodeKey(1)));
+        assert_eq!(known.of(id(6)), None, "the oldest have left");
+        assert_eq!(known.of(id(8)), Some(NodeKey(0)));
+        known.forget(id(8));
+        assert_eq!(known.of(id(8)), None);
     }
 }

@@ -12,7 +12,6 @@ use tokio::time::timeout;
 
 use super::response::{self, Progress, Response};
 use crate::endpoint::Endpoint;
-use crate::reply::write_number;
 
 /// Room made for each read.
 const READ_BYTES: usize = 16 * 1024;
@@ -29,7 +28,7 @@ pub(super) enum Trouble {
 }
 
 /// A connection to a node.
-pub(super) struct Link {
+pub(super) struct NodeConnection {
     stream: TcpStream,
     head: Vec<u8>,
     answer: Vec<u8>,
@@ -44,7 +43,7 @@ pub(super) fn post_head(endpoint: &Endpoint, path: &str, content_type: &str) -> 
     )
 }
 
-impl Link {
+impl NodeConnection {
     /// The open connection in `slot`, or a new one put there.
     pub(super) async fn open<'a>(
         slot: &'a mut Option<Self>,
@@ -91,7 +90,8 @@ impl Link {
     ) -> Result<Response, Trouble> {
         self.head.clear();
         self.head.extend_from_slice(post_head.as_bytes());
-        write_number(&mut self.head, body.len() as u64);
+        let length = body.len();
+        self.head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
         self.head.extend_from_slice(b"\r\n\r\n");
         began.set(true);
         if let Err((sent, error)) = write_both(&mut self.stream, &self.head, body).await {
@@ -125,7 +125,7 @@ impl Link {
         }
     }
 
-    /// The body of the answer that [`Link::exchange`] just gave.
+    /// The body of the answer that [`NodeConnection::exchange`] just gave.
     pub(super) fn body(&self, response: &Response) -> &[u8] {
         self.answer.get(response.body.clone()).unwrap_or_default()
     }

@@ -9,20 +9,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A socket behind the bytes that were read from it.
-pub(crate) struct Replay {
+pub(crate) struct Rewound {
     read: Vec<u8>,
     given: usize,
     stream: TcpStream,
 }
 
-impl Replay {
+impl Rewound {
     /// `read` stands before what `stream` still gives.
     pub(super) fn new(read: Vec<u8>, stream: TcpStream) -> Self {
         Self { read, given: 0, stream }
     }
 }
 
-impl AsyncRead for Replay {
+impl AsyncRead for Rewound {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -43,7 +43,7 @@ impl AsyncRead for Replay {
     }
 }
 
-impl AsyncWrite for Replay {
+impl AsyncWrite for Rewound {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Lane;
 use super::answers::{self, Verdict};
 use super::batch::Batch;
-use super::link::{Link, Trouble};
+use super::connection::{NodeConnection, Trouble};
 use super::response::Response;
+use crate::answer::{Data, Receipt};
 use crate::clock;
 use crate::fleet::Protocol;
 use crate::problem::Failure;
-use crate::reply::{Data, Receipt};
 
 /// Pause before the first repetition; each later one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -32,14 +32,18 @@ enum Next {
 
 impl Lane {
     /// Delivers a batch; gives it back, not stored, when the node turns out to be an old one.
-    pub(super) async fn deliver(&self, mut batch: Batch, link: &mut Option<Link>) -> Option<Batch> {
+    pub(super) async fn deliver(
+        &self,
+        mut batch: Batch,
+        connection: &mut Option<NodeConnection>,
+    ) -> Option<Batch> {
         let deadline = Instant::from_std(clock::now()) + self.balancer().lane_limits.deadline;
         let mut pause = FIRST_PAUSE;
         let mut doubt: Option<String> = None;
         loop {
             self.balancer().counters.posts.add(1);
-            match self.attempt(&batch, link, deadline).await {
-                Ok(response) => match self.judge(batch, &response, link, doubt.is_some()) {
+            match self.attempt(&batch, connection, deadline).await {
+                Ok(response) => match self.judge(batch, &response, connection, doubt.is_some()) {
                     Next::Done => return None,
                     Next::Singly(batch) => return Some(batch),
                     Next::Repeat(same, why) => {
@@ -60,7 +64,7 @@ impl Lane {
                     doubt = Some(why);
                 }
             }
-            *link = None;
+            *connection = None;
             if Instant::from_std(clock::now()) + pause >= deadline {
                 let why = doubt.unwrap_or_default();
                 let node = &self.name;
@@ -81,12 +85,12 @@ impl Lane {
     async fn attempt(
         &self,
         batch: &Batch,
-        link: &mut Option<Link>,
+        connection: &mut Option<NodeConnection>,
         deadline: Instant,
     ) -> Result<Response, Trouble> {
         let limits = &self.balancer().lane_limits;
         let began = Cell::new(false);
-        let exchange = self.exchange(batch, link, &began);
+        let exchange = self.exchange(batch, connection, &began);
         tokio::pin!(exchange);
         let patience = Instant::from_std(clock::now()) + limits.patience;
         if let Ok(answered) = timeout_at(patience.min(deadline), &mut exchange).await {
@@ -102,18 +106,18 @@ impl Lane {
     async fn exchange(
         &self,
         batch: &Batch,
-        slot: &mut Option<Link>,
+        slot: &mut Option<NodeConnection>,
         began: &Cell<bool>,
     ) -> Result<Response, Trouble> {
         let connect_timeout = self.balancer().lane_limits.connect_timeout;
         let reused = slot.is_some();
-        let link = Link::open(slot, &self.endpoint, connect_timeout).await?;
-        match link.exchange(&self.post_head, batch.text.as_bytes(), began).await {
+        let connection = NodeConnection::open(slot, &self.endpoint, connect_timeout).await?;
+        match connection.exchange(&self.post_head, batch.text.as_bytes(), began).await {
             // An idle connection that ended unseen says nothing about the node.
             Err(Trouble::NotSent(_)) if reused => {
                 *slot = None;
-                let link = Link::open(slot, &self.endpoint, connect_timeout).await?;
-                link.exchange(&self.post_head, batch.text.as_bytes(), began).await
+                let connection = NodeConnection::open(slot, &self.endpoint, connect_timeout).await?;
+                connection.exchange(&self.post_head, batch.text.as_bytes(), began).await
             }
             done => done,
         }
@@ -121,9 +125,15 @@ impl Lane {
 
     /// What follows from an answer. `in_doubt` says that an earlier post of the batch may have been stored: then nothing
     /// but an answer about each sentence settles it.
-    fn judge(&self, batch: Batch, response: &Response, link: &mut Option<Link>, in_doubt: bool) -> Next {
+    fn judge(
+        &self,
+        batch: Batch,
+        response: &Response,
+        connection: &mut Option<NodeConnection>,
+        in_doubt: bool,
+    ) -> Next {
         let status = response.status;
-        let body = link.as_ref().map(|link| link.body(response)).unwrap_or_default();
+        let body = connection.as_ref().map(|connection| connection.body(response)).unwrap_or_default();
         let next = match status {
             200 => match answers::read(body, &batch) {
                 Ok(verdicts) => {
@@ -139,7 +149,7 @@ impl Lane {
                         node: node.clone(),
                         why: why.clone(),
                     });
-                    *link = None;
+                    *connection = None;
                     return Next::Done;
                 }
             },
@@ -162,7 +172,7 @@ impl Lane {
             _ => Next::Repeat(batch, format!("the node answered {status}")),
         };
         if !response.reusable {
-            *link = None;
+            *connection = None;
         }
         next
     }

@@ -9,41 +9,45 @@ use tokio::time::timeout;
 
 use super::Lane;
 use super::batch::{Batch, Item};
-use super::link::{self, Link, Trouble};
+use super::connection::{self, NodeConnection, Trouble};
+use crate::answer::{Data, Receipt};
 use crate::problem::Failure;
-use crate::reply::{Data, Receipt};
 
 /// Posts that are under way to an old node at a time.
 const AT_A_TIME: usize = 4;
 
 impl Lane {
-    /// Delivers every sentence of a batch by itself, over the connections in `links`.
-    pub(super) async fn deliver_singly(&self, mut batch: Batch, links: &mut Vec<Option<Link>>) {
-        links.resize_with(AT_A_TIME, || None);
+    /// Delivers every sentence of a batch by itself, over the connections in `connections`.
+    pub(super) async fn deliver_singly(
+        &self,
+        mut batch: Batch,
+        connections: &mut Vec<Option<NodeConnection>>,
+    ) {
+        connections.resize_with(AT_A_TIME, || None);
         let waiting = RefCell::new(std::mem::take(&mut batch.items).into_iter());
         let text = batch.text.as_str();
         let waiting = &waiting;
-        join_all(links.iter_mut().map(|link| async move {
+        join_all(connections.iter_mut().map(|connection| async move {
             loop {
                 // The borrow must end before the post begins.
                 let item = waiting.borrow_mut().next();
                 let Some(item) = item else { break };
-                self.post(item, text, link).await;
+                self.post(item, text, connection).await;
             }
         }))
         .await;
         self.recycle(batch);
     }
 
-    async fn post(&self, item: Item, text: &str, slot: &mut Option<Link>) {
+    async fn post(&self, item: Item, text: &str, slot: &mut Option<NodeConnection>) {
         let limits = &self.balancer().lane_limits;
         let body = format!(r#"{{"author":{},"sentence":{}}}"#, item.author(text), item.sentence(text));
-        let head = link::post_head(&self.endpoint, "/sentence", "application/json");
+        let head = connection::post_head(&self.endpoint, "/sentence", "application/json");
         let began = Cell::new(false);
         self.balancer().counters.posts.add(1);
         let exchange = async {
-            let link = Link::open(slot, &self.endpoint, limits.connect_timeout).await?;
-            link.exchange(&head, body.as_bytes(), &began).await
+            let connection = NodeConnection::open(slot, &self.endpoint, limits.connect_timeout).await?;
+            connection.exchange(&head, body.as_bytes(), &began).await
         };
         let answered = timeout(limits.deadline, exchange).await.unwrap_or_else(|_| {
             let why = format!("no answer for {:?}", limits.deadline);
@@ -53,7 +57,7 @@ impl Lane {
         match answered {
             Ok(response) => {
                 keep = response.reusable;
-                let body = slot.as_ref().map(|link| link.body(&response)).unwrap_or_default();
+                let body = slot.as_ref().map(|connection| connection.body(&response)).unwrap_or_default();
                 match response.status {
                     200 | 201 => self.settle_single(item, body),
                     status @ (401 | 403 | 404 | 405 | 429 | 503 | 507) => {

@@ -1,4 +1,4 @@
-//! PURE. Reads the head of one request and says whose it is: a plain `POST /sentence`, which the door serves itself,
+//! PURE. Reads the head of one client's request and says whose it is: a plain `POST /sentence`, which the door serves itself,
 //! anything else that is well-formed, which the full HTTP server serves, or a request whose framing two readers could
 //! understand differently, which is refused. Absent: bodies, sockets.
 
@@ -7,13 +7,13 @@ use std::mem::MaybeUninit;
 use wire::contract::MAX_SENTENCE_BODY_BYTES;
 
 /// Longest head, in bytes.
-pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Most headers of one request.
 const MAX_HEADERS: usize = 64;
 
 /// What stands at the beginning of the received bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Request<'a> {
+pub(crate) enum Request<'a> {
     /// Not yet a whole head.
     Partial,
     /// A plain `POST /sentence`.
@@ -26,15 +26,15 @@ pub(super) enum Request<'a> {
 
 /// The head of a plain `POST /sentence`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SentenceHead<'a> {
+pub(crate) struct SentenceHead<'a> {
     /// Length of the head in bytes.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// Length of the body in bytes.
-    pub(super) body: usize,
+    pub(crate) body: usize,
     /// Whether the client ends the connection after the answer.
-    pub(super) close: bool,
+    pub(crate) close: bool,
     /// The `Idempotency-Key` header.
-    pub(super) key: Option<&'a [u8]>,
+    pub(crate) key: Option<&'a [u8]>,
 }
 
 /// Why a request is refused before its body is looked at.
@@ -133,7 +133,7 @@ struct Seen<'a> {
 }
 
 /// Reads the head at the beginning of `bytes`.
-pub(super) fn read(bytes: &[u8]) -> Request<'_> {
+pub(crate) fn read(bytes: &[u8]) -> Request<'_> {
     // Clearing the room for 64 headers would cost more than reading the usual four.
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut []);

@@ -101,10 +101,10 @@ fn known_by_date<'a>(answer: &ItemAnswer, item: &Item, text: &str) -> Result<Ver
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Reply;
     use crate::fleet::{Assignment, NodeKey};
-    use crate::line::Line;
     use crate::policy::{Candidate, Reason};
-    use crate::reply::Reply;
+    use crate::sentence::Sentence;
 
     const IDS: [&str; 2] = ["0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b", "0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5c"];
     const DATE: &str = "2020-10-08 16:51:30.506529";
@@ -117,7 +117,7 @@ mod tests {
         let mut batch = Batch::default();
         for id in IDS {
             let line =
-                Line { id: id.parse().unwrap(), is_clients: false, author: r#""a""#, sentence: r#""s""# };
+                Sentence { id: id.parse().unwrap(), is_clients: false, author: r#""a""#, sentence: r#""s""# };
             let (sender, _) = tokio::sync::oneshot::channel();
             batch.push(line, assignment, Vec::new(), Reply::Handler(sender));
         }

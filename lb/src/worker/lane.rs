@@ -4,10 +4,10 @@
 
 mod answers;
 mod batch;
+mod connection;
 mod delivery;
-mod link;
+mod old_node;
 mod response;
-mod single;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,15 +17,15 @@ use std::task::{Poll, Waker};
 
 use wire::SentenceId;
 
+use crate::answer::Reply;
 use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
 use crate::fleet::{Assignment, NodeKey, Protocol};
-use crate::line::Line;
 use crate::problem::Failure;
-use crate::reply::Reply;
+use crate::sentence::Sentence;
 use crate::worker::{Unplaced, Worker};
 use batch::{Batch, Item};
-use link::Link;
+use connection::NodeConnection;
 
 /// The queue and the connection of one worker to one node.
 pub(crate) struct Lane {
@@ -52,13 +52,13 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, line: Line<'_>, assignment: Assignment, tried: Vec<NodeKey>, reply: Reply) {
+    fn push(&mut self, sentence: Sentence<'_>, assignment: Assignment, tried: Vec<NodeKey>, reply: Reply) {
         if self.batches.back().is_none_or(Batch::is_full) {
             self.batches.push_back(self.spare.take().unwrap_or_default());
         }
         if let Some(batch) = self.batches.back_mut() {
             let before = batch.text.len();
-            batch.push(line, assignment, tried, reply);
+            batch.push(sentence, assignment, tried, reply);
             self.bytes += batch.text.len() - before;
             self.items += 1;
         }
@@ -76,7 +76,7 @@ impl Lane {
         let lane = Rc::new(Self {
             key,
             name: name.to_owned(),
-            post_head: link::post_head(&endpoint, "/sentences", wire::contract::NDJSON),
+            post_head: connection::post_head(&endpoint, "/sentences", wire::contract::NDJSON),
             endpoint,
             queue: RefCell::default(),
             protocol: Cell::default(),
@@ -92,7 +92,7 @@ impl Lane {
     /// Gives the sentence back when the queue is full.
     pub(crate) fn push(
         &self,
-        line: Line<'_>,
+        sentence: Sentence<'_>,
         assignment: Assignment,
         tried: Vec<NodeKey>,
         reply: Reply,
@@ -103,7 +103,7 @@ impl Lane {
             let why = Failure::LaneFull { node: self.name.clone() };
             return Err(Unplaced { tried, reply, why });
         }
-        queue.push(line, assignment, tried, reply);
+        queue.push(sentence, assignment, tried, reply);
         if let Some(waker) = queue.waker.take() {
             waker.wake();
         }
@@ -112,14 +112,14 @@ impl Lane {
 
     /// Posts what comes, one batch after the other, for as long as the worker lives.
     async fn run(self: Rc<Self>) {
-        let mut link = None;
+        let mut connection = None;
         let mut singles = Vec::new();
         loop {
-            let batch = self.next_batch(&mut link).await;
+            let batch = self.next_batch(&mut connection).await;
             self.balancer().routing().fleet.dispatched(self.key, batch.items.len() as u64);
             let undelivered = match self.protocol.get() {
                 Some(Protocol::Single) => Some(batch),
-                _ => self.deliver(batch, &mut link).await,
+                _ => self.deliver(batch, &mut connection).await,
             };
             if let Some(batch) = undelivered {
                 self.deliver_singly(batch, &mut singles).await;
@@ -128,7 +128,7 @@ impl Lane {
     }
 
     /// Waits for sentences. Meanwhile a connection that the node closes is noticed, so that no post is written to it.
-    async fn next_batch(&self, link: &mut Option<Link>) -> Batch {
+    async fn next_batch(&self, connection: &mut Option<NodeConnection>) -> Batch {
         poll_fn(|cx| {
             let queue = &mut *self.queue.borrow_mut();
             if let Some(batch) = queue.batches.pop_front() {
@@ -137,8 +137,8 @@ impl Lane {
                 return Poll::Ready(batch);
             }
             queue.waker = Some(cx.waker().clone());
-            if link.as_ref().is_some_and(|link| link.poll_stale(cx).is_ready()) {
-                *link = None;
+            if connection.as_ref().is_some_and(|connection| connection.poll_stale(cx).is_ready()) {
+                *connection = None;
             }
             Poll::Pending
         })
@@ -166,10 +166,10 @@ impl Lane {
     /// Sends one sentence, which the node has not stored and which is released already, to another node.
     fn move_on(&self, item: Item, text: &str) {
         self.balancer().counters.rerouted.add(1);
-        let line = item.line(text);
+        let sentence = item.posted(text);
         let mut tried = item.tried;
         tried.push(self.key);
-        self.worker.place(line, tried, item.reply);
+        self.worker.place(sentence, tried, item.reply);
     }
 
     /// The node takes nothing now: it leaves the rule, and everything that waits for it goes to other nodes.
@@ -196,20 +196,20 @@ impl Lane {
     }
 
     fn move_or_keep(&self, item: Item, text: &str) {
-        let line = item.line(text);
+        let sentence = item.posted(text);
         let mut tried = item.tried;
         tried.push(self.key);
-        match self.worker.offer(line, tried, item.reply) {
+        match self.worker.offer(sentence, tried, item.reply) {
             Ok(()) => {
                 self.balancer().routing().fleet.released(self.key, 1, false);
                 self.balancer().counters.rerouted.add(1);
             }
             Err(Unplaced { mut tried, reply, .. }) => {
                 tried.pop();
-                if line.is_clients {
-                    self.balancer().routing().whereabouts.note(line.id, self.key);
+                if sentence.is_clients {
+                    self.balancer().routing().known_ids.note(sentence.id, self.key);
                 }
-                self.queue.borrow_mut().push(line, item.assignment, tried, reply);
+                self.queue.borrow_mut().push(sentence, item.assignment, tried, reply);
             }
         }
     }
@@ -229,7 +229,7 @@ impl Lane {
         {
             let routing = &mut *self.balancer().routing();
             routing.fleet.in_doubt(self.key, 1);
-            routing.whereabouts.note_doubt(item.id, self.key);
+            routing.known_ids.note_doubt(item.id, self.key);
         }
         self.balancer().counters.in_doubt.add(1);
         item.reply.settle(Err(failure(item.id)));

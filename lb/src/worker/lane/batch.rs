@@ -3,9 +3,9 @@
 
 use wire::SentenceId;
 
+use crate::answer::Reply;
 use crate::fleet::{Assignment, NodeKey};
-use crate::line::Line;
-use crate::reply::Reply;
+use crate::sentence::Sentence;
 
 /// Bytes after which a batch takes no further sentence.
 const FULL_BYTES: usize = 256 * 1024;
@@ -61,16 +61,31 @@ impl Batch {
     }
 
     /// Adds a sentence.
-    pub(super) fn push(&mut self, line: Line<'_>, assignment: Assignment, tried: Vec<NodeKey>, reply: Reply) {
+    pub(super) fn push(
+        &mut self,
+        posted: Sentence<'_>,
+        assignment: Assignment,
+        tried: Vec<NodeKey>,
+        reply: Reply,
+    ) {
         let start = self.text.len();
         let mut id = [0; ID_LEN];
-        let id: &str = line.id.0.hyphenated().encode_lower(&mut id);
-        for part in [BEFORE_ID, id, BEFORE_AUTHOR, line.author, BEFORE_SENTENCE, line.sentence, END] {
+        let id: &str = posted.id.0.hyphenated().encode_lower(&mut id);
+        for part in [BEFORE_ID, id, BEFORE_AUTHOR, posted.author, BEFORE_SENTENCE, posted.sentence, END] {
             self.text.push_str(part);
         }
-        let (author, sentence) = (line.author.len(), line.sentence.len());
-        let is_clients = line.is_clients;
-        self.items.push(Item { id: line.id, is_clients, reply, assignment, tried, start, author, sentence });
+        let (author, sentence) = (posted.author.len(), posted.sentence.len());
+        let is_clients = posted.is_clients;
+        self.items.push(Item {
+            id: posted.id,
+            is_clients,
+            reply,
+            assignment,
+            tried,
+            start,
+            author,
+            sentence,
+        });
     }
 
     /// Empties it for the next sentences; `None` when it is too large to be kept.
@@ -101,8 +116,8 @@ impl Item {
     }
 
     /// The sentence as it was given.
-    pub(super) fn line<'a>(&self, text: &'a str) -> Line<'a> {
-        Line {
+    pub(super) fn posted<'a>(&self, text: &'a str) -> Sentence<'a> {
+        Sentence {
             id: self.id,
             is_clients: self.is_clients,
             author: self.author(text),

@@ -1,0 +1,42 @@
+//! What happened since the start, counted. Absent: the names under which it is told.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts since the start. They are read one by one, so two of them need not agree to the sentence.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// Sentences answered as stored.
+    pub(crate) stored: Counter,
+    /// Sentences refused as faulty.
+    pub(crate) invalid: Counter,
+    /// Sentences refused because no node or no room was there.
+    pub(crate) refused: Counter,
+    /// Sentences given up in doubt.
+    pub(crate) in_doubt: Counter,
+    /// Sentences that went to another node after one did not store them.
+    pub(crate) rerouted: Counter,
+    /// Posts repeated to the same node after a silence or a broken connection.
+    pub(crate) repeated: Counter,
+    /// Posts to nodes; `stored / posts` is the mean batch.
+    pub(crate) posts: Counter,
+    /// Client connections accepted.
+    pub(crate) connections: Counter,
+    /// Client connections handed to the full HTTP server.
+    pub(crate) handed_over: Counter,
+}
+
+/// One count.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
