@@ -1,4 +1,4 @@
-//! The HTTP contract: every type that crosses a process boundary, and nothing else.
+//! The HTTP contract: every type that crosses a process boundary, and the rules that both of its sides must keep alike.
 //!
 //! | request | sent as | answered with |
 //! |---|---|---|
@@ -13,11 +13,20 @@
 //! | `GET /decisions` of the balancer | | [`DecisionView`] per element |
 //! | any failed request | | [`Problem`] |
 //!
-//! The crate validates and nothing more: it does no I/O, reads no clock and knows no store.
+//! What is sent as JSON, and the small values in it, stand at the root. Rules and codecs keep the name of their module,
+//! because it says what they are of:
+//!
+//! | module | the one place for |
+//! |---|---|
+//! | [`problem`] | the kinds of problems: code, status, title |
+//!
+//! The crate validates, reads and writes bytes that it is given, and nothing more: it does no I/O, reads no clock and
+//! knows no store.
+
+pub mod problem;
 
 mod date;
 mod fleet;
-mod problem;
 mod report;
 mod sentence;
 mod share;
