@@ -18,15 +18,26 @@
 //!
 //! | module | the one place for |
 //! |---|---|
+//! | [`array`] | cutting a JSON array that arrives in pieces into its elements |
+//! | [`events`] | server-sent events, written and read |
+//! | [`media`] | which content types and encodings are read, at every door |
 //! | [`problem`] | the kinds of problems: code, status, title |
+//! | [`template`] | the JSON that is written and read by hand, because it passes with every sentence |
+//! | [`token`] | tokens, and how a request shows one |
 //!
 //! The crate validates, reads and writes bytes that it is given, and nothing more: it does no I/O, reads no clock and
 //! knows no store.
 
+pub mod array;
+pub mod events;
+pub mod media;
 pub mod problem;
+pub mod template;
+pub mod token;
 
 mod date;
 mod fleet;
+mod place;
 mod report;
 mod sentence;
 mod share;
@@ -35,6 +46,7 @@ pub use date::{Date, DateError};
 pub use fleet::{
     CandidateView, DecisionView, Filter, FleetView, LocatedSentence, NodeState, NodeView, Routed, RoutedItem,
 };
+pub use place::Place;
 pub use problem::Problem;
 pub use report::{Report, Source, Usage};
 pub use sentence::{
@@ -42,6 +54,7 @@ pub use sentence::{
     StoredSentence,
 };
 pub use share::Share;
+pub use token::Token;
 
 /// Names of the headers that only Balanza defines, and the limits that every door keeps.
 pub mod contract {
@@ -58,6 +71,8 @@ pub mod contract {
     /// On every answer of a node: its load in ORCA's JSON form.
     pub const LOAD_HEADER: &str = "endpoint-load-metrics";
 
+    /// The media type of server-sent events.
+    pub const EVENT_STREAM: &str = "text/event-stream";
     /// The media type of one JSON document per line.
     pub const NDJSON: &str = "application/x-ndjson";
     /// The media type of an RFC 9457 problem.
