@@ -48,7 +48,7 @@ pub use fleet::{
 };
 pub use place::Place;
 pub use problem::Problem;
-pub use report::{Report, Source, Usage};
+pub use report::{Report, Source, SourceError, Usage};
 pub use sentence::{
     IdError, InvalidSentence, ItemAnswer, ItemStatus, JsonText, NewSentence, RawSentence, SentenceId,
     StoredSentence,
