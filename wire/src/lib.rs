@@ -1,4 +1,4 @@
-//! The HTTP contract: every type that crosses a process boundary, and nothing else.
+//! The HTTP contract: every type that crosses a process boundary, and the rules that both of its sides must keep alike.
 //!
 //! | request | sent as | answered with |
 //! |---|---|---|
@@ -13,11 +13,31 @@
 //! | `GET /decisions` of the balancer | | [`DecisionView`] per element |
 //! | any failed request | | [`Problem`] |
 //!
-//! The crate validates and nothing more: it does no I/O, reads no clock and knows no store.
+//! What is sent as JSON, and the small values in it, stand at the root. Rules and codecs keep the name of their module,
+//! because it says what they are of:
+//!
+//! | module | the one place for |
+//! |---|---|
+//! | [`array`] | cutting a JSON array that arrives in pieces into its elements |
+//! | [`events`] | server-sent events, written and read |
+//! | [`media`] | which content types and encodings are read, at every door |
+//! | [`problem`] | the kinds of problems: code, status, title |
+//! | [`template`] | the JSON that is written and read by hand, because it passes with every sentence |
+//! | [`token`] | tokens, and how a request shows one |
+//!
+//! The crate validates, reads and writes bytes that it is given, and nothing more: it does no I/O, reads no clock and
+//! knows no store.
+
+pub mod array;
+pub mod events;
+pub mod media;
+pub mod problem;
+pub mod template;
+pub mod token;
 
 mod date;
 mod fleet;
-mod problem;
+mod place;
 mod report;
 mod sentence;
 mod share;
@@ -26,13 +46,15 @@ pub use date::{Date, DateError};
 pub use fleet::{
     CandidateView, DecisionView, Filter, FleetView, LocatedSentence, NodeState, NodeView, Routed, RoutedItem,
 };
+pub use place::Place;
 pub use problem::Problem;
-pub use report::{Report, Source, Usage};
+pub use report::{Report, Source, SourceError, Usage};
 pub use sentence::{
     IdError, InvalidSentence, ItemAnswer, ItemStatus, JsonText, NewSentence, RawSentence, SentenceId,
     StoredSentence,
 };
 pub use share::Share;
+pub use token::Token;
 
 /// Names of the headers that only Balanza defines, and the limits that every door keeps.
 pub mod contract {
@@ -49,6 +71,8 @@ pub mod contract {
     /// On every answer of a node: its load in ORCA's JSON form.
     pub const LOAD_HEADER: &str = "endpoint-load-metrics";
 
+    /// The media type of server-sent events.
+    pub const EVENT_STREAM: &str = "text/event-stream";
     /// The media type of one JSON document per line.
     pub const NDJSON: &str = "application/x-ndjson";
     /// The media type of an RFC 9457 problem.

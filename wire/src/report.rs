@@ -1,5 +1,8 @@
 //! What a node says of itself: the old `/usage` and the full `/report`.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Date, Share};
@@ -55,6 +58,40 @@ pub enum Source {
     Procfs,
     /// One half from the probe, the other from `/proc`.
     Mixed,
+}
+
+/// Why a text is no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no source; use ebpf, procfs or mixed")]
+pub struct SourceError(String);
+
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 3] = [Self::Ebpf, Self::Procfs, Self::Mixed];
+
+    /// The name, as reports write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ebpf => "ebpf",
+            Self::Procfs => "procfs",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Source {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        let known = Self::ALL.into_iter().find(|source| source.name() == text);
+        known.ok_or_else(|| SourceError(text.chars().take(64).collect()))
+    }
 }
 
 /// `GET /report`: everything that a node knows of itself.
@@ -113,6 +150,16 @@ mod tests {
     fn usage_is_written_as_the_old_page_reads_it() {
         let usage = Usage::new(36, Share::from_basis_points(6199), Share::from_basis_points(7));
         assert_eq!(serde_json::to_string(&usage).unwrap(), r#"{"cpu":"0","database":36,"ram":"61"}"#);
+    }
+
+    #[test]
+    fn a_source_has_one_name_everywhere() {
+        for source in Source::ALL {
+            assert_eq!(serde_json::to_value(source).unwrap(), source.name());
+            assert_eq!((source.to_string().as_str(), source.name().parse()), (source.name(), Ok(source)));
+        }
+        let error = "Procfs".parse::<Source>().unwrap_err().to_string();
+        assert_eq!(error, "`Procfs` is no source; use ebpf, procfs or mixed");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::contract::{MAX_AUTHOR_BYTES, MAX_SENTENCE_BYTES};
+use crate::problem::Kind;
 use crate::{Date, Problem};
 
 /// The identity of a sentence, a UUID. Those made by Balanza are of version 7 and so order by time.
@@ -316,13 +317,14 @@ impl InvalidSentence {
         }
     }
 
-    const fn code(&self) -> &'static str {
+    /// The kind of problem that it is.
+    pub const fn kind(&self) -> Kind {
         match self {
-            Self::EmptyBody => "empty-body",
-            Self::NotUtf8 { .. } => "not-utf8",
-            Self::Syntax { .. } => "not-json",
-            Self::TooLong { .. } => "too-long",
-            _ => "invalid-sentence",
+            Self::EmptyBody => Kind::EmptyBody,
+            Self::NotUtf8 { .. } => Kind::NotUtf8,
+            Self::Syntax { .. } => Kind::NotJson,
+            Self::TooLong { .. } => Kind::TooLong,
+            _ => Kind::InvalidSentence,
         }
     }
 
@@ -341,12 +343,7 @@ impl InvalidSentence {
 
 impl From<InvalidSentence> for Problem {
     fn from(invalid: InvalidSentence) -> Self {
-        let (status, title) = match invalid {
-            InvalidSentence::TooLong { .. } => (413, "The sentence is too long"),
-            _ => (400, "The body is no sentence"),
-        };
-        let problem =
-            Self::new(status, invalid.code(), title, invalid.to_string()).with_remedy(invalid.remedy());
+        let problem = Self::of(invalid.kind(), invalid.to_string()).with_remedy(invalid.remedy());
         match invalid.field() {
             Some(field) => problem.with_field(field),
             None => problem,
