@@ -17,7 +17,7 @@ use crate::problem::Failure;
 
 pub(crate) use http::write_problem;
 pub(crate) use queue::{AnswerQueue, Ticket};
-pub(crate) use receipt::{Data, Receipt};
+pub(crate) use receipt::Receipt;
 
 /// Whoever waits for the answer to one sentence.
 pub(crate) enum Reply {
@@ -61,7 +61,7 @@ impl Reply {
                 let answer = outcome.map(|receipt| {
                     let (mut decision, mut body) = (Vec::new(), Vec::new());
                     receipt.write_decision(&mut decision);
-                    receipt.write_body(&mut body);
+                    receipt.body().write(&mut body);
                     Written { decision: String::from_utf8(decision).unwrap_or_default(), body }
                 });
                 drop(sender.send(answer));

@@ -7,10 +7,10 @@ use actix_web::http::header::HttpDate;
 use uuid::Uuid;
 use wire::{Date, SentenceId};
 
-/// The present, for ages and deadlines.
+/// The present, for ages and deadlines. It is tokio's, so that a test which holds tokio's time holds this too.
 #[expect(clippy::disallowed_methods, reason = "the one monotonic clock of the program")]
 pub(crate) fn now() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 /// The present by the wall clock, for what people read.

@@ -8,11 +8,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use wire::Token;
+
 use crate::endpoint::Endpoint;
 use crate::fleet::{Hysteresis, Settings};
 
 pub use keys::{KEYS, Key};
 pub(crate) use value::check_name;
+
+/// Most threads of a kind.
+const MAX_THREADS: usize = 512;
 
 /// Where a value was given. Later ones win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +97,8 @@ pub struct Config {
     pub fleet: Settings,
     /// Threads that carry sentences.
     pub workers: usize,
+    /// Threads that serve everything but plain posts.
+    pub http_threads: usize,
     /// The client side.
     pub client: ClientLimits,
     /// The node side.
@@ -99,7 +106,9 @@ pub struct Config {
     /// How often a node without a report stream is asked.
     pub poll_interval: Duration,
     /// The token of the admin routes; without it they are closed.
-    pub admin_token: Option<String>,
+    pub admin_token: Option<Token>,
+    /// The token that nodes are shown, so that they take posts and tell reports.
+    pub node_token: Option<Token>,
     /// Folder for what must survive a restart.
     pub data_dir: Option<PathBuf>,
     /// The form of log lines.
@@ -193,6 +202,7 @@ impl Config {
             nodes: read.nodes(&given.nodes),
             fleet,
             workers: read.number("workers", 1),
+            http_threads: read.number("http-threads", 1),
             client: ClientLimits {
                 header_timeout: read.duration("header-timeout"),
                 body_timeout: read.duration("body-timeout"),
@@ -209,6 +219,7 @@ impl Config {
             },
             poll_interval: read.duration("poll-interval"),
             admin_token: read.token("admin-token-file"),
+            node_token: read.token("node-token-file"),
             data_dir: read.path("data-dir"),
             log_format: match read.text("log-format") {
                 "json" => LogFormat::Json,
@@ -220,8 +231,10 @@ impl Config {
                 }
             },
         };
-        if config.workers > 512 {
-            read.fault("workers", "at most 512 threads");
+        for (key, threads) in [("workers", config.workers), ("http-threads", config.http_threads)] {
+            if threads > MAX_THREADS {
+                read.fault(key, &format!("at most {MAX_THREADS} threads"));
+            }
         }
         let errors = read.into_errors();
         if errors.is_empty() { Ok(config) } else { Err(errors) }

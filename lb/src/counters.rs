@@ -19,6 +19,14 @@ pub(crate) struct Counters {
     pub(crate) repeated: Counter,
     /// Posts to nodes; `stored / posts` is the mean batch.
     pub(crate) posts: Counter,
+    /// Times that a node came up.
+    pub(crate) rises: Counter,
+    /// Times that a node went down.
+    pub(crate) falls: Counter,
+    /// Lanes begun, one for each node and thread that carries sentences to it.
+    pub(crate) lanes_begun: Counter,
+    /// Lanes ended, since their nodes have left.
+    pub(crate) lanes_ended: Counter,
     /// Client connections accepted.
     pub(crate) connections: Counter,
     /// Client connections handed to the full HTTP server.

@@ -1,7 +1,7 @@
 //! PURE. The newest choices with the numbers compared, for `GET /decisions`. Recording copies numbers only; names and
 //! dates are made when somebody reads. Absent: the choice itself.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use wire::{CandidateView, Date, DecisionView, Filter, SentenceId};
@@ -38,27 +38,71 @@ impl Decisions {
             _ => Vec::with_capacity(compared.len().min(MAX_CANDIDATES)),
         };
         candidates.clear();
-        candidates.extend_from_slice(&compared[..compared.len().min(MAX_CANDIDATES)]);
+        candidates.extend(compared.iter().take(MAX_CANDIDATES));
         let decision = Decision { id, at, node: made.node(), reason: made.reason, candidates };
         self.newest_last.push_back(decision);
     }
 
-    /// The newest `limit` decisions, newest first. `now` and `wall` are the same moment on both clocks.
-    pub(crate) fn view(&self, limit: usize, fleet: &Fleet, now: Instant, wall: Date) -> Vec<DecisionView> {
-        let name = |key| fleet.node(key).map_or_else(|| "(removed)".to_owned(), |node| node.name.clone());
-        let view = |decision: &Decision| {
-            let age =
-                i64::try_from(now.saturating_duration_since(decision.at).as_micros()).unwrap_or(i64::MAX);
-            let node = name(decision.node);
+    /// A copy of the newest `limit` decisions with the names of their nodes. Copying numbers takes microseconds; the rest
+    /// is for [`Newest::view`], without the lock that the ring stands behind.
+    pub(crate) fn newest(&self, limit: usize, fleet: &Fleet) -> Newest {
+        let mut newest = Newest {
+            made: Vec::with_capacity(limit.min(self.newest_last.len())),
+            candidates: Vec::new(),
+            names: fleet.nodes().iter().map(|node| (node.key, node.name.clone())).collect(),
+        };
+        for decision in self.newest_last.iter().rev().take(limit) {
+            let Decision { id, at, node, reason, ref candidates } = *decision;
+            newest.candidates.extend_from_slice(candidates);
+            newest.made.push(Made { id, at, node, reason, n_candidates: candidates.len() });
+        }
+        newest
+    }
+}
+
+/// A decision without its candidates.
+struct Made {
+    id: SentenceId,
+    at: Instant,
+    node: NodeKey,
+    reason: Reason,
+    n_candidates: usize,
+}
+
+/// Decisions as they were at one moment, newest first.
+pub(crate) struct Newest {
+    made: Vec<Made>,
+    /// Those of each decision in turn.
+    candidates: Vec<Candidate>,
+    names: HashMap<NodeKey, String>,
+}
+
+impl Newest {
+    /// As `GET /decisions` tells them. `now` and `wall` are the same moment on both clocks.
+    pub(crate) fn view(&self, now: Instant, wall: Date) -> Vec<DecisionView> {
+        let mut candidates = self.candidates.iter();
+        let view = |made: &Made| {
+            let age = now.saturating_duration_since(made.at).as_micros();
+            let node = self.name(made.node);
             DecisionView {
-                at: Date::from_unix_micros(wall.unix_micros().saturating_sub(age)),
-                id: decision.id,
-                filter: Filter(decision.reason.filter(&node).to_owned()),
-                node,
-                candidates: decision.candidates.iter().map(|c| candidate(c, name(c.node))).collect(),
+                at: Date::from_unix_micros(
+                    wall.unix_micros().saturating_sub(i64::try_from(age).unwrap_or(i64::MAX)),
+                ),
+                id: made.id,
+                filter: Filter(made.reason.filter(node).to_owned()),
+                node: node.to_owned(),
+                candidates: candidates
+                    .by_ref()
+                    .take(made.n_candidates)
+                    .map(|compared| candidate(compared, self.name(compared.node).to_owned()))
+                    .collect(),
             }
         };
-        self.newest_last.iter().rev().take(limit).map(view).collect()
+        self.made.iter().map(view).collect()
+    }
+
+    fn name(&self, key: NodeKey) -> &str {
+        self.names.get(&key).map_or("(removed)", String::as_str)
     }
 }
 
@@ -95,12 +139,14 @@ mod tests {
         }
         let wall = Date::from_unix_micros(1_000_000);
         let now = start + Duration::from_millis(250);
-        let views = decisions.view(usize::MAX, &fleet, now, wall);
+        let views = decisions.newest(usize::MAX, &fleet).view(now, wall);
         assert_eq!(views.len(), KEPT);
         assert_eq!(views[0].id, id(KEPT as u128 + 4));
         assert_eq!(views[KEPT - 1].id, id(5));
         assert_eq!(views[0].at.unix_micros(), 750_000);
         assert_eq!((views[0].node.as_str(), views[0].candidates[0].ram), ("A", Some(41)));
-        assert_eq!(decisions.view(3, &fleet, now, wall).len(), 3);
+        assert_eq!(decisions.newest(3, &fleet).view(now, wall).len(), 3);
+        fleet.remove(key);
+        assert_eq!(decisions.newest(1, &fleet).view(now, wall)[0].node, "(removed)");
     }
 }

@@ -1,14 +1,13 @@
-//! The door: where clients' connections arrive. It serves plain `POST /sentence` requests itself, since they are what
-//! the balancer is for, and hands every other connection with all its bytes to the full HTTP server. Both ways end in
-//! the same `Worker::receive`. Absent: routes, JSON, nodes.
+//! The door: where clients' connections arrive, whatever stream they are. It serves plain `POST /sentence` requests itself,
+//! since they are what the balancer is for, and hands every other connection with all its bytes to the full HTTP server.
+//! Both ways end in the same `Worker::receive`. Absent: routes, JSON, nodes.
 
 mod connection;
 mod rewound;
 
 use std::rc::Rc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::worker::Worker;
 use connection::{Connection, End};
@@ -18,10 +17,11 @@ pub(crate) use rewound::Rewound;
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Serves one connection until it ends or has to be handed over.
-pub(crate) async fn serve(stream: TcpStream, worker: Rc<Worker>) -> Option<Rewound> {
+pub(crate) async fn serve<S>(stream: S, worker: Rc<Worker>) -> Option<Rewound<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     worker.balancer.counters.connections.add(1);
-    // Answers are written whole, so waiting for more to send can only delay them. A socket without this still works.
-    stream.set_nodelay(true).ok();
     let (end, stream) = Connection::new(stream, Rc::clone(&worker)).run().await;
     match end {
         End::Gone => None,
@@ -38,7 +38,7 @@ pub(crate) async fn serve(stream: TcpStream, worker: Rc<Worker>) -> Option<Rewou
 }
 
 /// Closes so that the client can still read the answer: a socket closed with unread bytes would be reset.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_err() {
         return;
     }

@@ -1,12 +1,16 @@
 //! PURE. The nodes as the balancer sees them, and the one place where routing state changes. Choosing and reserving
 //! are one step here, so whoever shares a fleet puts it behind one lock and holds it across [`Fleet::assign`] only.
-//! Absent: sockets, clocks, randomness, logs; the time of every event is an argument.
+//! What turns by an event is a value, kept for [`Fleet::take_turns`]. Absent: sockets, clocks, randomness, logs; the time
+//! of every event is an argument.
 
 mod health;
+mod keys;
 mod ledger;
 mod node;
 #[cfg(test)]
 mod simulation;
+mod turn;
+mod view;
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +20,12 @@ pub use health::Hysteresis;
 pub use ledger::{Mark, PollMark};
 pub(crate) use node::epoch_number;
 pub use node::{Load, Node, Protocol};
+pub use turn::{Change, Turn};
 
 pub use crate::policy::NodeKey;
 use crate::policy::{self, Candidate, Policy, Reason};
+use crate::random::Random;
+use keys::Keys;
 
 /// What an operator sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +104,13 @@ pub struct Fleet {
     /// In the order of their names, so that ties end on the name by position.
     nodes: Vec<Node>,
     /// Where each key's node stands in `nodes`.
-    places: Vec<Option<usize>>,
+    keys: Keys,
+    /// What turned and was not taken yet.
+    turns: Vec<Turn>,
     candidates: Vec<Candidate>,
     routed: u64,
-    last_turn: Option<NodeKey>,
-    random: u64,
+    last_picked: Option<NodeKey>,
+    random: Random,
     ramp_credit: u64,
 }
 
@@ -111,11 +120,12 @@ impl Fleet {
         Self {
             settings,
             nodes: Vec::new(),
-            places: Vec::new(),
+            keys: Keys::default(),
+            turns: Vec::new(),
             candidates: Vec::new(),
             routed: 0,
-            last_turn: None,
-            random: seed | 1,
+            last_picked: None,
+            random: Random::new(seed),
             ramp_credit: 0,
         }
     }
@@ -125,36 +135,62 @@ impl Fleet {
         &self.settings
     }
 
-    /// Adds a node, down until its first report. A name that is there already keeps its node and only changes its URL.
+    /// Adds a node, down until its first report. A name that is there already under this URL keeps its node; under
+    /// another URL it is another node, and nothing that is known of the old one holds for it.
     pub fn add(&mut self, name: &str, url: &str) -> NodeKey {
-        match self.nodes.binary_search_by(|node| node.name.as_str().cmp(name)) {
-            Ok(place) => {
-                url.clone_into(&mut self.nodes[place].url);
-                self.nodes[place].key
+        if let Some(known) = self.named(name) {
+            let key = known.key;
+            if known.url == url {
+                return key;
             }
-            Err(place) => {
-                let key = NodeKey(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
-                self.places.push(None);
-                self.nodes.insert(place, Node::new(key, name, url));
-                self.renumber();
-                key
-            }
+            self.remove(key);
         }
+        let key = self.keys.fresh();
+        let place = self.nodes.partition_point(|node| node.name.as_str() < name);
+        self.nodes.insert(place, Node::new(key, name, url));
+        self.keys.renumber(self.nodes.iter().map(|node| node.key));
+        self.tell(name, Change::Joined { url: url.to_owned() });
+        key
     }
 
     /// Removes a node. What is under way to it is still answered by its lane.
     pub fn remove(&mut self, key: NodeKey) {
-        self.nodes.retain(|node| node.key != key);
-        self.renumber();
+        let Some(place) = self.keys.place(key).filter(|place| *place < self.nodes.len()) else { return };
+        let gone = self.nodes.remove(place);
+        self.keys.renumber(self.nodes.iter().map(|node| node.key));
+        self.tell(&gone.name, Change::Left);
     }
 
-    fn renumber(&mut self) {
-        self.places.fill(None);
-        for (place, node) in self.nodes.iter().enumerate() {
-            if let Some(slot) = self.places.get_mut(index(node.key)) {
-                *slot = Some(place);
-            }
+    /// Makes the fleet that of `nodes`, each a name and its URL: what is gone leaves, what is new joins, the rest keeps
+    /// its state.
+    pub fn follow<'a>(&mut self, nodes: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+        let stays = |node: &Node| nodes.clone().any(|new| new == (node.name.as_str(), node.url.as_str()));
+        let gone: Vec<NodeKey> = self.nodes.iter().filter(|node| !stays(node)).map(|node| node.key).collect();
+        for key in gone {
+            self.remove(key);
         }
+        for (name, url) in nodes {
+            self.add(name, url);
+        }
+    }
+
+    /// What has turned since this was last called.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
+    }
+
+    /// How every node stands, as the turns that would have brought it there.
+    pub fn standing(&self) -> Vec<Turn> {
+        let change = |node: &Node| match node.down_because() {
+            Some(because) => Change::Down { because: because.to_owned() },
+            None if node.draining => Change::Draining,
+            None => Change::Up,
+        };
+        self.nodes.iter().map(|node| Turn { node: node.name.clone(), change: change(node) }).collect()
+    }
+
+    fn tell(&mut self, node: &str, change: Change) {
+        self.turns.push(Turn { node: node.to_owned(), change });
     }
 
     /// The nodes by name.
@@ -164,11 +200,11 @@ impl Fleet {
 
     /// The node of `key`, unless it was removed.
     pub fn node(&self, key: NodeKey) -> Option<&Node> {
-        self.places.get(index(key)).copied().flatten().and_then(|place| self.nodes.get(place))
+        self.nodes.get(self.keys.place(key)?)
     }
 
     fn node_mut(&mut self, key: NodeKey) -> Option<&mut Node> {
-        self.places.get(index(key)).copied().flatten().and_then(|place| self.nodes.get_mut(place))
+        self.nodes.get_mut(self.keys.place(key)?)
     }
 
     /// The node called `name`.
@@ -229,22 +265,19 @@ impl Fleet {
             Policy::CountRamCpu => return self.pick_by_rule(),
             Policy::RoundRobin => {
                 // The last one may be gone or down by now: its turn ends where its name stood.
-                let last = self.last_turn.and_then(|last| {
-                    let place = self.places.get(index(last)).copied().flatten()?;
+                let last = self.last_picked.and_then(|last| {
+                    let place = self.keys.place(last)?;
                     self.candidates
                         .iter()
-                        .rposition(|c| self.places[index(c.node)].is_some_and(|p| p <= place))
+                        .rposition(|c| self.keys.place(c.node).is_some_and(|other| other <= place))
                 });
                 policy::in_turn(&self.candidates, last)
             }
             Policy::LeastInFlight => policy::least_in_flight(&self.candidates),
-            Policy::P2c => {
-                self.random = xorshift(self.random);
-                policy::best_of_two(&self.candidates, self.random)
-            }
+            Policy::P2c => policy::best_of_two(&self.candidates, self.random.draw()),
         };
         let chosen = *chosen?;
-        self.last_turn = Some(chosen.node);
+        self.last_picked = Some(chosen.node);
         Some((chosen, Reason::Policy(policy)))
     }
 
@@ -304,29 +337,37 @@ impl Fleet {
 
     /// The node answered: `new` documents are stored, `known` were there before.
     pub fn stored(&mut self, key: NodeKey, new: u64, known: u64, mark: Option<Mark>) {
-        if let Some(node) = self.node_mut(key) {
+        self.settle(key, |node| {
+            node.silent = false;
             node.ledger.settle(new, known, mark);
-        }
+        });
     }
 
     /// `n` sentences are surely not stored on the node; `dispatched` says whether they had gone on the wire.
     pub fn released(&mut self, key: NodeKey, n: u64, dispatched: bool) {
-        if let Some(node) = self.node_mut(key) {
-            node.ledger.release(n, dispatched);
-        }
+        self.settle(key, |node| node.ledger.release(n, dispatched));
     }
 
     /// `n` sentences went on the wire and were given up without an answer.
     pub fn in_doubt(&mut self, key: NodeKey, n: u64) {
-        if let Some(node) = self.node_mut(key) {
-            node.ledger.doubt(n);
+        self.settle(key, |node| node.ledger.doubt(n));
+    }
+
+    /// Ends what was under way to the node; the last of it finishes a drain.
+    fn settle(&mut self, key: NodeKey, settle: impl FnOnce(&mut Node)) {
+        let Some(node) = self.node_mut(key) else { return };
+        let was_busy = node.in_flight() > 0;
+        settle(node);
+        if node.draining && was_busy && node.in_flight() == 0 {
+            let name = node.name.clone();
+            self.tell(&name, Change::Drained);
         }
     }
 
-    /// A report came. Returns whether it turned the node up or down.
-    pub fn reported(&mut self, key: NodeKey, report: &Report, now: Instant) -> bool {
+    /// A report came.
+    pub fn reported(&mut self, key: NodeKey, report: &Report, now: Instant) {
         let hysteresis = self.settings.hysteresis;
-        self.node_mut(key).is_some_and(|node| node.reported(report, now, hysteresis))
+        self.observe(key, |node| node.reported(report, now, hysteresis));
     }
 
     /// A poll of an old node begins.
@@ -334,40 +375,66 @@ impl Fleet {
         self.node(key).map(|node| node.ledger.poll_began())
     }
 
-    /// The poll of an old node ended. Returns whether it turned the node up.
-    pub fn polled(&mut self, key: NodeKey, began: PollMark, usage: &Usage, now: Instant) -> bool {
+    /// The poll of an old node ended.
+    pub fn polled(&mut self, key: NodeKey, began: PollMark, usage: &Usage, now: Instant) {
         let hysteresis = self.settings.hysteresis;
-        self.node_mut(key).is_some_and(|node| node.polled(began, usage, now, hysteresis))
+        self.observe(key, |node| node.polled(began, usage, now, hysteresis));
     }
 
-    /// The node could not be read. Returns whether this took it down.
-    pub fn unreachable(&mut self, key: NodeKey, why: &str) -> bool {
+    /// The node could not be read.
+    pub fn unreachable(&mut self, key: NodeKey, why: &str) {
         let hysteresis = self.settings.hysteresis;
-        self.node_mut(key).is_some_and(|node| {
+        self.observe(key, |node| {
             node.last_error = Some(why.to_owned());
             node.health.failed(why, hysteresis)
-        })
+        });
     }
 
-    /// The node surely takes nothing now: it refused the connection. Returns whether this took it down.
-    pub fn refused(&mut self, key: NodeKey, why: &str) -> bool {
-        self.node_mut(key).is_some_and(|node| {
+    /// The node surely takes nothing now: it refused the connection.
+    pub fn refused(&mut self, key: NodeKey, why: &str) {
+        self.observe(key, |node| {
             node.last_error = Some(why.to_owned());
             node.health.fell(why)
-        })
+        });
     }
 
-    /// Notes an error that does not touch the node's health.
-    pub fn note_error(&mut self, key: NodeKey, what: &str) {
-        if let Some(node) = self.node_mut(key) {
-            node.last_error = Some(what.to_owned());
+    /// The node does not answer posts, which a slow node does not either: it leaves the rule, but only while another node
+    /// is there.
+    pub fn silent(&mut self, key: NodeKey, why: &str) {
+        if self.nodes.iter().any(|node| node.key != key && node.can_be_chosen()) {
+            return self.refused(key, why);
+        }
+        let Some(node) = self.node_mut(key) else { return };
+        node.last_error = Some(why.to_owned());
+        if !std::mem::replace(&mut node.silent, true) {
+            let name = node.name.clone();
+            self.tell(&name, Change::Silent { because: why.to_owned() });
+        }
+    }
+
+    /// Takes in an event of the node's health, which says whether the node turned by it.
+    fn observe(&mut self, key: NodeKey, event: impl FnOnce(&mut Node) -> bool) {
+        let Some(node) = self.node_mut(key) else { return };
+        if event(node) {
+            let change = match node.down_because() {
+                Some(because) => Change::Down { because: because.to_owned() },
+                None => Change::Up,
+            };
+            let name = node.name.clone();
+            self.tell(&name, change);
         }
     }
 
     /// Takes the node out for new sentences, or back in.
     pub fn set_draining(&mut self, key: NodeKey, draining: bool) {
-        if let Some(node) = self.node_mut(key) {
-            node.draining = draining;
+        let Some(node) = self.node_mut(key) else { return };
+        if std::mem::replace(&mut node.draining, draining) == draining {
+            return;
+        }
+        let (name, is_idle) = (node.name.clone(), node.in_flight() == 0);
+        self.tell(&name, if draining { Change::Draining } else { Change::Ready });
+        if draining && is_idle {
+            self.tell(&name, Change::Drained);
         }
     }
 
@@ -377,17 +444,6 @@ impl Fleet {
             node.protocol = Some(protocol);
         }
     }
-}
-
-fn index(key: NodeKey) -> usize {
-    usize::try_from(key.0).unwrap_or(usize::MAX)
-}
-
-/// Marsaglia's xorshift64 (Journal of Statistical Software 8(14), 2003); `state` must not be 0.
-fn xorshift(state: u64) -> u64 {
-    let a = state ^ (state << 13);
-    let b = a ^ (a >> 7);
-    b ^ (b << 17)
 }
 
 #[cfg(test)]

@@ -2,34 +2,37 @@
 //! otherwise. Absent: the choice of nodes, which is `Worker`'s; the words of problems, which are `problem.rs`'s.
 
 mod bulk;
-mod elements;
 mod fleet;
 mod listing;
 mod merge;
 mod observe;
 mod sentence;
+mod threads;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::{HttpService, KeepAlive};
-use actix_server::GracefulShutdownSignal;
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::http::{StatusCode, header};
 use actix_web::{App, HttpRequest, HttpResponse, Resource, guard, web};
 use futures_util::future::LocalBoxFuture;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 use wire::Problem;
+use wire::media::Announced;
 
 use crate::door::Rewound;
 use crate::problem::{self, Failure};
-use crate::request_head::{HeadError, check_media};
 use crate::worker::Worker;
 
-/// Serves one connection to its end.
-pub(crate) type FullServer = Box<dyn Fn(Rewound) -> LocalBoxFuture<'static, ()>>;
+pub(crate) use threads::FullServer;
 
-/// What the handlers of one worker share.
+/// Serves one connection to its end.
+type Serve = Box<dyn Fn(Rewound<TcpStream>) -> LocalBoxFuture<'static, ()>>;
+
+/// What the handlers of one thread share.
 struct State {
     worker: Rc<Worker>,
     /// For reading from nodes; posts go through the lanes.
@@ -38,27 +41,27 @@ struct State {
 
 type Shared = web::Data<State>;
 
-/// The full server of one worker.
-pub(crate) async fn make(worker: Rc<Worker>, ending: GracefulShutdownSignal) -> Result<FullServer, ()> {
+/// The server of one thread. Its connections end after their present request once `stopping` turns true.
+async fn make(
+    worker: Rc<Worker>,
+    reader: reqwest::Client,
+    stopping: watch::Receiver<bool>,
+) -> Result<Serve, ()> {
     let limits = worker.client_limits.clone();
-    let connect = worker.balancer.lane_limits.connect_timeout;
-    let reader = reqwest::Client::builder().connect_timeout(connect).no_proxy().build().map_err(|error| {
-        tracing::error!(%error, "no client for reading from nodes");
-    })?;
     let app = App::new().app_data(web::Data::new(State { worker, reader })).configure(routes);
     let server = HttpService::build()
         .keep_alive(KeepAlive::Timeout(limits.idle_timeout))
         .client_request_timeout(limits.header_timeout)
         .client_disconnect_timeout(Duration::from_secs(2))
         .graceful_shutdown_signal(move || {
-            let ending = ending.clone();
-            async move { ending.notified().await }
+            let mut stopping = stopping.clone();
+            async move { drop(stopping.wait_for(|stopping| *stopping).await) }
         })
         .h1(map_config(app, |_: ()| AppConfig::default()))
         .new_service(())
         .await?;
-    Ok(Box::new(move |replay| {
-        let served = server.call((replay, None));
+    Ok(Box::new(move |connection| {
+        let served = server.call((connection, None));
         Box::pin(async move {
             // How a client's connection ended is the client's affair.
             drop(served.await);
@@ -116,16 +119,13 @@ async fn whole(body: web::Payload, limit: usize, time: Duration) -> Result<web::
     match tokio::time::timeout(time, body.to_bytes_limited(limit)).await {
         Ok(Ok(Ok(body))) => Ok(body),
         Ok(Ok(Err(error))) => Err(problem::broken_body(&error.to_string())),
-        Ok(Err(_)) => Err(HeadError::BodyTooLarge { bytes: limit + 1, limit }.into()),
-        Err(_) => Err(HeadError::TimedOut.into()),
+        Ok(Err(_)) => Err(problem::too_large(limit)),
+        Err(_) => Err(problem::timed_out()),
     }
 }
 
-/// Refuses a body that is announced as anything but plain JSON, or lines of it where `lines` are taken.
-fn check_type(request: &HttpRequest, lines: bool) -> Result<(), HeadError> {
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let is_lines = |(name, value): &(&str, &[u8])| {
-        lines && *name == "content-type" && value.starts_with(wire::contract::NDJSON.as_bytes())
-    };
-    check_media(headers.filter(|header| !is_lines(header)))
+/// What the headers say of the body.
+fn announced(request: &HttpRequest) -> Announced<'_> {
+    let values = |name| request.headers().get_all(name).map(|value| value.as_bytes());
+    Announced::of(values(header::CONTENT_TYPE), values(header::CONTENT_ENCODING))
 }

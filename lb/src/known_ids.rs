@@ -83,13 +83,13 @@ mod tests {
     #[test]
     fn doubt_outlives_traffic_and_wins_over_it() {
         let mut known = KnownIds::default();
-        known.note_doubt(id(7), NodeKey(1));
+        known.note_doubt(id(7), NodeKey::of_slot(1));
         for n in 0..CLIENTS_IDS as u128 + 8 {
-            known.note(id(n), NodeKey(0));
+            known.note(id(n), NodeKey::of_slot(0));
         }
-        assert_eq!(known.of(id(7)), Some(NodeKey(1)));
+        assert_eq!(known.of(id(7)), Some(NodeKey::of_slot(1)));
         assert_eq!(known.of(id(6)), None, "the oldest have left");
-        assert_eq!(known.of(id(8)), Some(NodeKey(0)));
+        assert_eq!(known.of(id(8)), Some(NodeKey::of_slot(0)));
         known.forget(id(8));
         assert_eq!(known.of(id(8)), None);
     }

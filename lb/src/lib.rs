@@ -17,12 +17,15 @@ mod endpoint;
 pub mod fleet;
 mod http;
 mod known_ids;
+mod network;
 pub mod policy;
 mod problem;
+mod random;
 mod request_head;
 mod routing;
 mod sentence;
 mod serve;
+mod turns;
 mod watch;
 mod worker;
 

@@ -55,9 +55,22 @@ impl FromStr for Policy {
     }
 }
 
-/// Names a node for as long as the process runs. Keys are never reused.
+/// Names a node for as long as the process runs. A slot is used again once its node has left; the pair is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeKey(pub u32);
+pub struct NodeKey {
+    /// Small, and unique among the nodes of a moment.
+    pub slot: u32,
+    /// How many nodes have had the slot, up to this one.
+    pub life: u32,
+}
+
+#[cfg(test)]
+impl NodeKey {
+    /// The first node of a slot.
+    pub(crate) fn of_slot(slot: u32) -> Self {
+        Self { slot, life: 1 }
+    }
+}
 
 /// What a policy sees of one node. Candidates come in the order of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +218,7 @@ mod tests {
 
     fn candidates(rows: &[Row]) -> Vec<Candidate> {
         let row = |(index, (documents, ram, cpu)): (u32, &Row)| Candidate {
-            node: NodeKey(index),
+            node: NodeKey::of_slot(index),
             documents: *documents,
             ram: *ram,
             cpu: *cpu,
@@ -229,7 +242,7 @@ mod tests {
             .collect();
         let candidates = candidates(&rows);
         let (best, reason) = by_rule(&candidates).unwrap();
-        let name = char::from(b'A' + u8::try_from(best.node.0).unwrap()).to_string();
+        let name = char::from(b'A' + u8::try_from(best.node.slot).unwrap()).to_string();
         assert_eq!(format!("{name} {}", reason.filter(&name)), expected, "{nodes}");
     }
 
@@ -311,7 +324,7 @@ mod tests {
             let mut last = Some(start % n);
             for _ in 0..n {
                 let next = in_turn(&candidates, last).unwrap();
-                last = Some(usize::try_from(next.node.0).unwrap());
+                last = Some(usize::try_from(next.node.slot).unwrap());
                 seen[last.unwrap()] += 1;
             }
             prop_assert_eq!(seen, vec![1; n]);

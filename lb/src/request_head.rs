@@ -5,6 +5,7 @@
 use std::mem::MaybeUninit;
 
 use wire::contract::MAX_SENTENCE_BODY_BYTES;
+use wire::media::{Announced, Unread};
 
 /// Longest head, in bytes.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -78,12 +79,9 @@ pub(crate) enum HeadError {
         /// The most it may have.
         limit: usize,
     },
-    /// The body is said to be no JSON.
-    #[error("the body's content type is not application/json")]
-    ContentType,
-    /// The body is said to be compressed.
-    #[error("the body is compressed")]
-    ContentEncoding,
+    /// The headers announce a body that is not read here.
+    #[error(transparent)]
+    Body(#[from] Unread),
     /// `Idempotency-Key` is repeated.
     #[error("Idempotency-Key is given twice")]
     RepeatedKey,
@@ -97,8 +95,7 @@ impl HeadError {
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::BodyTooLarge { .. } => "split the sentence, or send several with POST /sentences",
-            Self::ContentType => "send content-type: application/json",
-            Self::ContentEncoding => "send the body as it is, without Content-Encoding",
+            Self::Body(unread) => unread.remedy(),
             Self::TimedOut => "send head and body without pauses",
             _ => "send a request as RFC 9112 writes it",
         }
@@ -110,8 +107,7 @@ impl HeadError {
             Self::Host => Some("host"),
             Self::ContentLength | Self::NoLength | Self::BodyTooLarge { .. } => Some("content-length"),
             Self::TransferEncoding => Some("transfer-encoding"),
-            Self::ContentType => Some("content-type"),
-            Self::ContentEncoding => Some("content-encoding"),
+            Self::Body(unread) => Some(unread.field()),
             Self::RepeatedKey => Some("idempotency-key"),
             _ => None,
         }
@@ -127,8 +123,7 @@ struct Seen<'a> {
     close: bool,
     /// Something that only the full server understands.
     unusual: bool,
-    wrong_type: bool,
-    encoded: bool,
+    body: Announced<'a>,
     key: Option<&'a [u8]>,
 }
 
@@ -179,12 +174,7 @@ fn examine<'a>(
     if body > MAX_SENTENCE_BODY_BYTES {
         return Err(HeadError::BodyTooLarge { bytes: body, limit: MAX_SENTENCE_BODY_BYTES });
     }
-    if seen.encoded {
-        return Err(HeadError::ContentEncoding);
-    }
-    if seen.wrong_type {
-        return Err(HeadError::ContentType);
-    }
+    seen.body.json()?;
     Ok(Request::Sentence(SentenceHead { len, body, close: seen.close, key: seen.key }))
 }
 
@@ -210,7 +200,7 @@ impl<'a> Seen<'a> {
             6 if name.eq_ignore_ascii_case("expect") => self.unusual = true,
             7 if name.eq_ignore_ascii_case("upgrade") => self.unusual = true,
             10 if name.eq_ignore_ascii_case("connection") => self.note_connection(value),
-            12 if name.eq_ignore_ascii_case("content-type") => self.wrong_type |= !is_json(value),
+            12 if name.eq_ignore_ascii_case("content-type") => self.body.note_type(value),
             14 if name.eq_ignore_ascii_case("content-length") => {
                 let length = decimal(value).filter(|_| self.length.is_none());
                 self.length = Some(length.ok_or(HeadError::ContentLength)?);
@@ -220,7 +210,7 @@ impl<'a> Seen<'a> {
                 return before.map_or(Ok(()), |_| Err(HeadError::RepeatedKey));
             }
             16 if name.eq_ignore_ascii_case("content-encoding") => {
-                self.encoded |= !value.eq_ignore_ascii_case(b"identity");
+                self.body.note_encoding(value);
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -244,31 +234,12 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Whether headers announce a body that can be read as a sentence: JSON, and not compressed.
-pub(crate) fn check_media<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<(), HeadError> {
-    for (name, value) in headers {
-        if name.eq_ignore_ascii_case("content-type") && !is_json(value) {
-            return Err(HeadError::ContentType);
-        }
-        if name.eq_ignore_ascii_case("content-encoding") && !value.eq_ignore_ascii_case(b"identity") {
-            return Err(HeadError::ContentEncoding);
-        }
-    }
-    Ok(())
-}
-
 /// Decimal digits only: no sign, no blank, no list.
 fn decimal(value: &[u8]) -> Option<usize> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-fn is_json(value: &[u8]) -> bool {
-    let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let is = |name: &[u8]| essence.eq_ignore_ascii_case(name);
-    is(b"application/json") || is(b"text/json")
 }
 
 /// A host name or address with an optional port: no path, no user, no blank.

@@ -10,14 +10,15 @@ use std::time::Duration;
 use actix_server::Server;
 use actix_service::{fn_factory, fn_service};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::balancer::{self, Balancer};
+use crate::balancer::Balancer;
 use crate::clock;
-use crate::coarse_clock::TICK;
 use crate::config::{Config, NodeConfig};
 use crate::door;
-use crate::http;
+use crate::http::FullServer;
+use crate::network::Tcp;
+use crate::turns;
 use crate::watch::Watches;
 use crate::worker::Worker;
 
@@ -47,49 +48,22 @@ pub async fn run(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let seed = u64::try_from(clock::wall().unix_micros()).unwrap_or(1);
-    let balancer = Arc::new(Balancer::new(&config, seed, clock::now()));
-    let mut watches = Watches::new(Arc::clone(&balancer), config.poll_interval).map_err(io::Error::other)?;
+    let (balancer, turns) = Balancer::new(&config, Box::new(Tcp), seed, clock::now());
+    let mut watches = Watches::new(Arc::clone(&balancer), config.poll_interval);
     let mut first_reports = watches.follow();
     // Whoever is told that the balancer is ready may post at once. A node that stays silent does not hold it up.
     tokio::time::timeout(FIRST_REPORTS, first_reports.recv()).await.ok();
 
-    let builder = Server::build()
-        .workers(config.workers)
-        .max_concurrent_connections(config.client.max_connections)
-        .shutdown_timeout(LAST_REQUESTS_SECS)
-        .disable_signals();
-    let ending = builder.graceful_shutdown_signal();
-    let shared = Arc::clone(&balancer);
-    let limits = config.client.clone();
-    let server = builder
-        .listen("door", listener, move || {
-            let (balancer, limits, ending) = (Arc::clone(&shared), limits.clone(), ending.clone());
-            // Once per worker, on its own thread.
-            fn_factory(move || {
-                let worker = Worker::new(Arc::clone(&balancer), limits.clone());
-                tokio::task::spawn_local(keep_time(Rc::clone(&worker)));
-                let full_server = http::make(Rc::clone(&worker), ending.clone());
-                async move {
-                    let full_server = Rc::new(full_server.await?);
-                    Ok::<_, ()>(fn_service(move |stream: TcpStream| {
-                        let (worker, full_server) = (Rc::clone(&worker), Rc::clone(&full_server));
-                        async move {
-                            if let Some(replay) = door::serve(stream, worker).await {
-                                full_server(replay).await;
-                            }
-                            Ok::<_, ()>(())
-                        }
-                    }))
-                }
-            })
-        })?
-        .run();
-    let handle = server.handle();
-    let served = tokio::spawn(server);
+    let (stop, stopping) = watch::channel(false);
+    let full_server = Arc::new(FullServer::start(config.http_threads, &balancer, &config.client, &stopping)?);
+    let doors = open_doors(listener, &config, &balancer, &full_server)?;
+    let door_handle = doors.handle();
+    let serving = tokio::spawn(doors);
     ready(address);
-    for node in balancer.routing().fleet.nodes() {
-        balancer::announce(Some(node));
+    for turn in balancer.step(|routing| routing.fleet.standing()) {
+        turns::log(&turn);
     }
+    tokio::spawn(turns::tell_all(turns, Arc::clone(&balancer)));
 
     loop {
         tokio::select! {
@@ -102,15 +76,47 @@ pub async fn run(
         watches.follow();
     }
     balancer.stop();
-    handle.stop(true).await;
-    served.await.map_err(io::Error::other)?
+    stop.send_replace(true);
+    door_handle.stop(true).await;
+    serving.await.map_err(io::Error::other)?
 }
 
-/// The worker's coarse clock.
-async fn keep_time(worker: Rc<Worker>) {
-    let mut ticks = tokio::time::interval(TICK);
-    loop {
-        ticks.tick().await;
-        worker.clock.tick(clock::http_date(), worker.balancer.is_stopping());
-    }
+/// Serves the listener on threads of its own, each with its worker.
+fn open_doors(
+    listener: TcpListener,
+    config: &Config,
+    balancer: &Arc<Balancer>,
+    full_server: &Arc<FullServer>,
+) -> io::Result<Server> {
+    let (balancer, full_server) = (Arc::clone(balancer), Arc::clone(full_server));
+    let limits = config.client.clone();
+    let doors = Server::build()
+        .workers(config.workers)
+        .max_concurrent_connections(config.client.max_connections)
+        .shutdown_timeout(LAST_REQUESTS_SECS)
+        .disable_signals()
+        .listen("door", listener, move || {
+            let (balancer, full_server) = (Arc::clone(&balancer), Arc::clone(&full_server));
+            let limits = limits.clone();
+            // Once per worker, on its own thread.
+            fn_factory(move || {
+                let worker = Worker::new(Arc::clone(&balancer), limits.clone());
+                tokio::task::spawn_local(Rc::clone(&worker).keep_time());
+                let full_server = Arc::clone(&full_server);
+                let serve = fn_service(move |stream: TcpStream| {
+                    let (worker, full_server) = (Rc::clone(&worker), Arc::clone(&full_server));
+                    async move {
+                        // Answers are written whole, so waiting for more to send can only delay them. A socket without
+                        // this still works.
+                        stream.set_nodelay(true).ok();
+                        if let Some(connection) = door::serve(stream, worker).await {
+                            full_server.serve(connection).await;
+                        }
+                        Ok::<_, ()>(())
+                    }
+                });
+                async move { Ok::<_, ()>(serve) }
+            })
+        })?;
+    Ok(doors.run())
 }

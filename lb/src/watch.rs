@@ -1,24 +1,31 @@
 //! Watches the nodes: a report stream for each, or polls of `GET /usage` where a node is too old for streams. Runs
 //! beside the workers and wakes them for nothing. Absent: what a report means, which is the fleet's.
 
-mod events;
+mod reader;
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::StatusCode;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use wire::events;
 use wire::{Report, Usage};
 
-use crate::balancer::{self, Balancer};
+use crate::balancer::Balancer;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::fleet::{NodeKey, Protocol};
+use crate::random::Random;
+use reader::Reader;
 
+/// Longest report, in bytes.
+const MAX_REPORT_BYTES: usize = 1024 * 1024;
+/// Longest answer of an old node to `GET /usage`, in bytes.
+const MAX_USAGE_BYTES: usize = 64 * 1024;
 /// Pause before the first reconnect; each later one is twice as long, up to the last, and each is jittered.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
@@ -28,9 +35,8 @@ const POLLS_PER_TRY: u32 = 60;
 /// The watches of all nodes.
 pub(crate) struct Watches {
     balancer: Arc<Balancer>,
-    client: Client,
     times: Times,
-    running: HashMap<NodeKey, JoinHandle<()>>,
+    running: BTreeMap<NodeKey, JoinHandle<()>>,
 }
 
 #[derive(Clone, Copy)]
@@ -43,25 +49,19 @@ struct Times {
 
 impl Watches {
     /// Watches nothing yet; see [`Watches::follow`].
-    pub(crate) fn new(balancer: Arc<Balancer>, poll: Duration) -> reqwest::Result<Self> {
+    pub(crate) fn new(balancer: Arc<Balancer>, poll: Duration) -> Self {
+        let silence = balancer.step(|routing| routing.fleet.settings().stale_after);
         let connect = balancer.lane_limits.connect_timeout;
-        let silence = balancer.routing().fleet.settings().stale_after;
-        let client = Client::builder().connect_timeout(connect).no_proxy().build()?;
-        Ok(Self { balancer, client, times: Times { connect, silence, poll }, running: HashMap::new() })
+        Self { balancer, times: Times { connect, silence, poll }, running: BTreeMap::new() }
     }
 
     /// Begins to watch the nodes that are new in the fleet and forgets those that left it. The receiver ends once
     /// each new node has been heard or has failed.
     pub(crate) fn follow(&mut self) -> mpsc::Receiver<()> {
         let (heard, all_heard) = mpsc::channel(1);
-        let nodes: HashMap<NodeKey, Option<Endpoint>> = self
-            .balancer
-            .routing()
-            .fleet
-            .nodes()
-            .iter()
-            .map(|node| (node.key, node.url.parse().ok()))
-            .collect();
+        let nodes: BTreeMap<NodeKey, Option<Endpoint>> = self.balancer.step(|routing| {
+            routing.fleet.nodes().iter().map(|node| (node.key, node.url.parse().ok())).collect()
+        });
         self.running.retain(|key, watch| {
             let stays = nodes.contains_key(key);
             if !stays {
@@ -73,10 +73,11 @@ impl Watches {
             let Some(endpoint) = endpoint.filter(|_| !self.running.contains_key(&key)) else { continue };
             let watch = Watch {
                 balancer: Arc::clone(&self.balancer),
-                client: self.client.clone(),
                 times: self.times,
                 key,
                 endpoint,
+                reader: Reader::default(),
+                random: Random::new(self.balancer.seed ^ u64::from(key.slot) << 32 ^ u64::from(key.life)),
                 heard: Some(heard.clone()),
             };
             self.running.insert(key, tokio::spawn(watch.run()));
@@ -96,10 +97,11 @@ impl Drop for Watches {
 /// The watch of one node.
 struct Watch {
     balancer: Arc<Balancer>,
-    client: Client,
     times: Times,
     key: NodeKey,
     endpoint: Endpoint,
+    reader: Reader,
+    random: Random,
     /// Dropped with the first word from the node, or about it.
     heard: Option<mpsc::Sender<()>>,
 }
@@ -113,21 +115,6 @@ enum Ended {
     Failed(String),
 }
 
-impl From<reqwest::Error> for Ended {
-    fn from(error: reqwest::Error) -> Self {
-        // reqwest hides the cause behind its own words.
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        if error.is_connect() && !error.is_timeout() {
-            Self::Refused(format!("cannot connect: {cause}"))
-        } else {
-            Self::Failed(cause.to_string())
-        }
-    }
-}
-
 impl Watch {
     async fn run(mut self) {
         let mut pause = FIRST_PAUSE;
@@ -135,23 +122,21 @@ impl Watch {
             let began = clock::now();
             match self.stream().await {
                 Ended::Unsupported => self.poll_for_a_while().await,
-                Ended::Refused(why) => self.note(Health::Refused, &why),
-                Ended::Failed(why) => self.note(Health::Failed, &why),
+                failed => self.note(&failed),
             }
             // A stream that lasted shows that the node is there: it is asked again soon.
             let lasted = clock::now().saturating_duration_since(began) > LAST_PAUSE;
             pause = if lasted { FIRST_PAUSE } else { (pause * 2).min(LAST_PAUSE) };
-            sleep(jittered(pause)).await;
+            sleep(jittered(pause, &mut self.random)).await;
         }
     }
 
     /// Reads the node's report stream to its end.
     async fn stream(&mut self) -> Ended {
-        let request =
-            self.client.get(self.endpoint.url("/report/stream")).header(header::ACCEPT, "text/event-stream");
-        let mut response = match timeout(self.times.connect + self.times.silence, request.send()).await {
+        let asked = self.reader.get(&self.balancer, &self.endpoint, "/report/stream", "text/event-stream");
+        let response = match timeout(self.times.connect + self.times.silence, asked).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return error.into(),
+            Ok(Err(ended)) => return ended,
             Err(_) => return Ended::Failed("no answer to GET /report/stream".to_owned()),
         };
         match response.status() {
@@ -159,18 +144,19 @@ impl Watch {
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => return Ended::Unsupported,
             other => return Ended::Failed(format!("GET /report/stream answered {other}")),
         }
-        let mut events = events::Events::default();
+        let mut body = response.into_body();
+        let mut events = events::Reader::new(MAX_REPORT_BYTES);
         loop {
-            let bytes = match timeout(self.times.silence, response.chunk()).await {
-                Ok(Ok(Some(bytes))) => bytes,
-                Ok(Ok(None)) => return Ended::Failed("the report stream ended".to_owned()),
-                Ok(Err(error)) => return error.into(),
+            let bytes = match timeout(self.times.silence, body.frame()).await {
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Ok(None) => return Ended::Failed("the report stream ended".to_owned()),
+                Ok(Some(Err(error))) => return error.into(),
                 Err(_) => return Ended::Failed(format!("no report for {:?}", self.times.silence)),
             };
-            if events.push(&bytes).is_err() {
-                return Ended::Failed("a report is longer than any report can be".to_owned());
+            if let Err(error) = events.push(&bytes) {
+                return Ended::Failed(error.to_string());
             }
-            while let Some(data) = events.next() {
+            while let Some(data) = events.next_data() {
                 match serde_json::from_str::<Report>(&data) {
                     Ok(report) => self.take(&report),
                     Err(error) => return Ended::Failed(format!("a report is not usable: {error}")),
@@ -181,11 +167,10 @@ impl Watch {
 
     fn take(&mut self, report: &Report) {
         self.heard = None;
-        let fleet = &mut self.balancer.routing().fleet;
-        fleet.speaks(self.key, Protocol::Batch);
-        if fleet.reported(self.key, report, clock::now()) {
-            balancer::announce(fleet.node(self.key));
-        }
+        self.balancer.step(|routing| {
+            routing.fleet.speaks(self.key, Protocol::Batch);
+            routing.fleet.reported(self.key, report, clock::now());
+        });
     }
 
     /// Polls an old node, until it is time to see whether it still is one.
@@ -193,55 +178,57 @@ impl Watch {
         for _ in 0..POLLS_PER_TRY {
             match self.poll().await {
                 Ok(()) => self.heard = None,
-                Err(Ended::Failed(why)) => self.note(Health::Failed, &why),
-                Err(Ended::Refused(why)) => return self.note(Health::Refused, &why),
-                Err(Ended::Unsupported) => {
-                    return self.note(Health::Failed, "it knows neither GET /report/stream nor GET /usage");
+                Err(failed) => {
+                    self.note(&failed);
+                    // Nobody is there, or somebody else: both are found out by asking for the stream.
+                    if !matches!(failed, Ended::Failed(_)) {
+                        return;
+                    }
                 }
             }
             sleep(self.times.poll).await;
         }
     }
 
-    async fn poll(&self) -> Result<(), Ended> {
-        let began = self.balancer.routing().fleet.poll_began(self.key);
+    async fn poll(&mut self) -> Result<(), Ended> {
+        let began = self.balancer.step(|routing| routing.fleet.poll_began(self.key));
+        let silence = self.times.silence;
         let read = async {
-            let response = self.client.get(self.endpoint.url("/usage")).send().await?;
+            let response =
+                self.reader.get(&self.balancer, &self.endpoint, "/usage", "application/json").await?;
             match response.status() {
-                StatusCode::OK => Ok(response.json::<Usage>().await?),
-                StatusCode::NOT_FOUND => Err(Ended::Unsupported),
-                other => Err(Ended::Failed(format!("GET /usage answered {other}"))),
+                StatusCode::OK => {}
+                StatusCode::NOT_FOUND => return Err(Ended::Unsupported),
+                other => return Err(Ended::Failed(format!("GET /usage answered {other}"))),
             }
+            let body = Limited::new(response.into_body(), MAX_USAGE_BYTES).collect().await;
+            let bytes = body.map_err(|error| Ended::Failed(error.to_string()))?.to_bytes();
+            serde_json::from_slice::<Usage>(&bytes)
+                .map_err(|error| Ended::Failed(format!("GET /usage: {error}")))
         };
-        let late = || Ended::Failed(format!("no answer to GET /usage for {:?}", self.times.silence));
-        let usage = timeout(self.times.silence, read).await.map_err(|_| late())??;
-        let Some(began) = began else { return Ok(()) };
-        let fleet = &mut self.balancer.routing().fleet;
-        if fleet.polled(self.key, began, &usage, clock::now()) {
-            balancer::announce(fleet.node(self.key));
+        let late = || Ended::Failed(format!("no answer to GET /usage for {silence:?}"));
+        let usage = timeout(silence, read).await.map_err(|_| late())??;
+        if let Some(began) = began {
+            self.balancer.step(|routing| routing.fleet.polled(self.key, began, &usage, clock::now()));
         }
         Ok(())
     }
 
-    fn note(&mut self, health: Health, why: &str) {
+    fn note(&mut self, ended: &Ended) {
         self.heard = None;
-        match health {
-            Health::Refused => self.balancer.refused(self.key, why),
-            Health::Failed => self.balancer.unreachable(self.key, why),
-        }
+        self.balancer.step(|routing| match ended {
+            Ended::Refused(why) => routing.fleet.refused(self.key, why),
+            Ended::Failed(why) => routing.fleet.unreachable(self.key, why),
+            Ended::Unsupported => {
+                let why = "it knows neither GET /report/stream nor GET /usage";
+                routing.fleet.unreachable(self.key, why);
+            }
+        });
     }
 }
 
-enum Health {
-    Refused,
-    Failed,
-}
-
 /// Between half of `pause` and all of it, so that watches do not reconnect in step.
-fn jittered(pause: Duration) -> Duration {
-    // Each RandomState is keyed anew: the standard library's own source of randomness.
-    let random = RandomState::new().build_hasher().finish();
+fn jittered(pause: Duration, random: &mut Random) -> Duration {
     let half = pause / 2;
-    let most = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).max(1);
-    half + Duration::from_micros(random % most)
+    half + Duration::from_micros(random.below(u64::try_from(half.as_micros()).unwrap_or(u64::MAX)))
 }

@@ -11,13 +11,13 @@ use crate::answer::Reply;
 use crate::balancer::Balancer;
 use crate::buffers::Buffers;
 use crate::clock;
-use crate::coarse_clock::CoarseClock;
+use crate::coarse_clock::{CoarseClock, TICK};
 use crate::config::ClientLimits;
 use crate::fleet::{NoNode, NodeKey};
 use crate::problem::Failure;
 use crate::routing::Choice;
 use crate::sentence::Sentence;
-use lane::Lane;
+use lane::{Item, Lane};
 
 /// What one thread owns.
 pub(crate) struct Worker {
@@ -29,7 +29,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<CoarseClock>,
     /// Its connections' buffers.
     pub(crate) buffers: Rc<Buffers>,
-    /// The lane of each node, by key.
+    /// The lane of each node, by its key's slot.
     lanes: RefCell<Vec<Option<Rc<Lane>>>>,
 }
 
@@ -55,6 +55,16 @@ impl Worker {
         })
     }
 
+    /// Moves the coarse clock on, and looks after the lanes, for as long as the thread lives.
+    pub(crate) async fn keep_time(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            self.clock.tick(clock::http_date(), self.balancer.is_stopping());
+            self.retire_lanes();
+        }
+    }
+
     /// Takes a posted body, and sees to it that `reply` is settled once, whatever happens.
     pub(crate) fn receive(self: &Rc<Self>, body: &[u8], key: Option<&[u8]>, reply: Reply) {
         match self.read(body, key) {
@@ -78,7 +88,7 @@ impl Worker {
     pub(crate) fn place(self: &Rc<Self>, sentence: Sentence<'_>, tried: Vec<NodeKey>, reply: Reply) {
         if let Err(unplaced) = self.offer(sentence, tried, reply) {
             if sentence.is_clients && !unplaced.tried.is_empty() {
-                self.balancer.routing().known_ids.forget(sentence.id);
+                self.balancer.step(|routing| routing.known_ids.forget(sentence.id));
             }
             self.balancer.counters.refused.add(1);
             unplaced.reply.settle(Err(unplaced.why));
@@ -92,38 +102,60 @@ impl Worker {
         tried: Vec<NodeKey>,
         reply: Reply,
     ) -> Result<(), Unplaced> {
-        let Choice { assignment, is_repeat } =
-            match self.balancer.routing().choose(&sentence, clock::now(), &tried) {
-                Ok(choice) => choice,
-                Err(why) => return Err(Unplaced { tried, reply, why }),
-            };
-        let pushed = match self.lane(assignment.node()) {
-            Some(lane) => lane.push(sentence, assignment, tried, reply),
-            // Removed between the choice and here.
-            None => Err(Unplaced { tried, reply, why: Failure::NoNode(NoNode::NoneConfigured) }),
+        let chosen = self.balancer.step(|routing| routing.choose(&sentence, clock::now(), &tried));
+        let Choice { assignment, is_repeat } = match chosen {
+            Ok(choice) => choice,
+            Err(why) => return Err(Unplaced { tried, reply, why }),
         };
-        pushed.inspect_err(|_| {
-            let routing = &mut *self.balancer.routing();
+        let why = match self.lane(assignment.node()) {
+            Some(lane) if lane.has_room() => {
+                lane.push(Item { sentence, assignment, tried, waiter: reply });
+                return Ok(());
+            }
+            Some(lane) => Failure::LaneFull { node: lane.name().to_owned() },
+            // Removed between the choice and here.
+            None => Failure::NoNode(NoNode::NoneConfigured),
+        };
+        self.balancer.step(|routing| {
             routing.fleet.released(assignment.node(), 1, false);
             if sentence.is_clients && !is_repeat {
                 routing.known_ids.forget(sentence.id);
             }
-        })
+        });
+        Err(Unplaced { tried, reply, why })
     }
 
     /// The lane of a node; it begins here.
     fn lane(self: &Rc<Self>, key: NodeKey) -> Option<Rc<Lane>> {
-        let place = usize::try_from(key.0).ok()?;
-        if let Some(Some(lane)) = self.lanes.borrow().get(place) {
+        let slot = usize::try_from(key.slot).ok()?;
+        if let Some(Some(lane)) = self.lanes.borrow().get(slot)
+            && lane.key() == key
+        {
             return Some(Rc::clone(lane));
         }
         let (name, endpoint) = self.balancer.node(key)?;
         let lane = Lane::start(self, key, &name, endpoint);
         let mut lanes = self.lanes.borrow_mut();
-        if lanes.len() <= place {
-            lanes.resize(place + 1, None);
+        if lanes.len() <= slot {
+            lanes.resize(slot + 1, None);
         }
-        lanes[place] = Some(Rc::clone(&lane));
+        let before = lanes.get_mut(slot)?.replace(Rc::clone(&lane));
+        if let Some(before) = before {
+            before.retire();
+        }
         Some(lane)
+    }
+
+    /// Ends the lanes of nodes that have left the fleet, each once nothing waits in it.
+    fn retire_lanes(&self) {
+        let mut lanes = self.lanes.borrow_mut();
+        let gone = self.balancer.step(|routing| {
+            let has_left = |lane: &mut Rc<Lane>| routing.fleet.node(lane.key()).is_none();
+            lanes.iter_mut().filter_map(|slot| slot.take_if(has_left)).collect::<Vec<_>>()
+        });
+        drop(lanes);
+        for lane in gone {
+            lane.retire();
+        }
     }
 }

@@ -194,7 +194,7 @@ fn an_operator_drains_removes_and_adds_nodes_with_the_token() {
     let (a, b) = two_nodes();
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
-    std::fs::write(&token, "secret\n").unwrap();
+    std::fs::write(&token, "a-secret-of-this-test\n").unwrap();
     let lb = Balancer::start(&[&a], &["--admin-token-file", token.to_str().unwrap()]);
     let ask = |method: &str, path: &str, token: &str, body: &str| {
         let mut client = lb.connect();
@@ -205,23 +205,26 @@ fn an_operator_drains_removes_and_adds_nodes_with_the_token() {
         );
         client.answer()
     };
-    assert_eq!(ask("POST", "/fleet/A/drain", "wrong", "").status, 401);
-    assert_eq!(ask("POST", "/fleet/Z/drain", "secret", "").status, 404);
-    assert_eq!(ask("POST", "/fleet/A/drain", "secret", "").status, 200);
+    assert_eq!(ask("POST", "/fleet/A/drain", "wrong", "").status, 403);
+    assert_eq!(ask("POST", "/fleet/Z/drain", "a-secret-of-this-test", "").status, 404);
+    assert_eq!(ask("POST", "/fleet/A/drain", "a-secret-of-this-test", "").status, 200);
     let down = lb.post("x");
     assert_eq!((down.status, down.json()["message"].as_str()), (503, Some("down")));
     assert_eq!(lb.node("A")["state"], "draining");
     assert_eq!(lb.get("/readyz").status, 503);
-    assert_eq!(ask("PUT", "/fleet/B", "secret", &format!(r#"{{"url":"{}"}}"#, b.url())).status, 200);
+    assert_eq!(
+        ask("PUT", "/fleet/B", "a-secret-of-this-test", &format!(r#"{{"url":"{}"}}"#, b.url())).status,
+        200
+    );
     eventually("B is up", || lb.node("B")["state"] == "up");
     let answer = lb.post("for B");
     assert_eq!(
         (answer.json()["server"].as_str(), answer.json()["filter"].as_str()),
         (Some("B"), Some("down"))
     );
-    assert_eq!(ask("PUT", "/fleet/C", "secret", r#"{"url":"https://c"}"#).status, 400);
-    assert_eq!(ask("POST", "/fleet/A/ready", "secret", "").status, 200);
-    assert_eq!(ask("DELETE", "/fleet/B", "secret", "").status, 200);
+    assert_eq!(ask("PUT", "/fleet/C", "a-secret-of-this-test", r#"{"url":"https://c"}"#).status, 400);
+    assert_eq!(ask("POST", "/fleet/A/ready", "a-secret-of-this-test", "").status, 200);
+    assert_eq!(ask("DELETE", "/fleet/B", "a-secret-of-this-test", "").status, 200);
     assert_eq!(lb.post("for A").json()["server"], "A");
     let closed = Balancer::start(&[&a], &[]);
     let mut client = closed.connect();

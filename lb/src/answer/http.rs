@@ -18,9 +18,10 @@ pub(super) fn write_receipt(out: &mut Vec<u8>, receipt: &Receipt<'_>, tail: &Tai
     push(out, &["HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nbalanza-decision: "]);
     receipt.write_decision(out);
     push(out, &["\r\ncontent-length: "]);
-    push_number(out, receipt.body_len() as u64);
+    let body = receipt.body();
+    push_number(out, body.written_len() as u64);
     write_end_of_head(out, tail);
-    receipt.write_body(out);
+    body.write(out);
 }
 
 /// Writes a problem.
@@ -61,14 +62,14 @@ fn phrase(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::receipt::Data;
     use crate::fleet::{Assignment, NodeKey};
     use crate::policy::{Candidate, Reason};
     use wire::Routed;
+    use wire::template::{Data, Fresh};
 
     fn assignment() -> Assignment {
         let chosen = Candidate {
-            node: NodeKey(0),
+            node: NodeKey::of_slot(0),
             documents: Some(12),
             ram: Some(41),
             cpu: None,
@@ -80,12 +81,12 @@ mod tests {
 
     #[test]
     fn a_stored_sentence_is_answered_in_the_old_form() {
-        let data = Data::Fresh {
+        let data = Data::Fresh(Fresh {
             author: r#""An\u0061""#,
             date: "2020-10-08 16:51:30.506529",
             id: "0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b",
             sentence: r#""Qué \"tal\"""#,
-        };
+        });
         let receipt = Receipt { node: "A", assignment: &assignment(), data };
         let mut out = Vec::new();
         let tail = Tail { date: "Mon, 23 Nov 2026 06:08:12 GMT", close: true };

@@ -1,6 +1,8 @@
 //! PURE. What a stored sentence is answered with: the body and the decision behind it. A client's raw author and sentence
 //! are carried into the answer byte for byte. Absent: HTTP, and who waits for it.
 
+use wire::template::{Data, Routed};
+
 use crate::fleet::Assignment;
 use crate::policy::{Candidate, Reason};
 
@@ -14,54 +16,11 @@ pub(crate) struct Receipt<'a> {
     pub(crate) data: Data<'a>,
 }
 
-/// A stored sentence as its answer carries it.
-pub(crate) enum Data<'a> {
-    /// Stored now: the client's own literals beside id and date.
-    Fresh {
-        /// JSON literal with its quotes.
-        author: &'a str,
-        /// Date in its written form, without quotes.
-        date: &'a str,
-        /// Id in its written form, without quotes.
-        id: &'a str,
-        /// JSON literal with its quotes.
-        sentence: &'a str,
-    },
-    /// The JSON object that the node wrote.
-    Whole(&'a [u8]),
-}
-
 impl Receipt<'_> {
-    /// The length of what [`Receipt::write_body`] writes, in bytes.
-    pub(super) fn body_len(&self) -> usize {
-        let data = match &self.data {
-            Data::Fresh { author, date, id, sentence } => {
-                FRESH.iter().map(|part| part.len()).sum::<usize>()
-                    + author.len()
-                    + date.len()
-                    + id.len()
-                    + sentence.len()
-            }
-            Data::Whole(json) => json.len(),
-        };
+    /// The body of the answer.
+    pub(super) fn body(&self) -> Routed<'_> {
         let filter = self.assignment.reason.filter(self.node);
-        ROUTED.iter().map(|part| part.len()).sum::<usize>() + self.node.len() + filter.len() + data
-    }
-
-    /// Writes the body, a `wire::Routed`.
-    pub(super) fn write_body(&self, out: &mut Vec<u8>) {
-        // Names of nodes are plain by configuration and need no escapes.
-        let filter = self.assignment.reason.filter(self.node);
-        let [server, then_filter, then_data, end] = ROUTED;
-        push(out, &[server, self.node, then_filter, filter, then_data]);
-        match &self.data {
-            Data::Fresh { author, date, id, sentence } => {
-                let [then_author, then_date, then_id, then_sentence, end] = FRESH;
-                push(out, &[then_author, author, then_date, date, then_id, id, then_sentence, sentence, end]);
-            }
-            Data::Whole(json) => out.extend_from_slice(json),
-        }
-        push(out, &[end]);
+        Routed { server: self.node, filter, data: self.data }
     }
 
     /// The node, the reason and its numbers as an RFC 8941 dictionary.
@@ -88,12 +47,6 @@ impl Receipt<'_> {
         }
     }
 }
-
-/// The fixed parts of a `wire::Routed`, between which server, filter and data stand.
-const ROUTED: [&str; 4] = [r#"{"server":""#, r#"","filter":""#, r#"","data":"#, "}"];
-
-/// The fixed parts of a `wire::StoredSentence`, between which author, date, id and sentence stand.
-const FRESH: [&str; 5] = [r#"{"author":"#, r#","date":""#, r#"","id":""#, r#"","sentence":"#, "}"];
 
 /// Appends texts one after the other.
 pub(super) fn push(out: &mut Vec<u8>, parts: &[&str]) {

@@ -43,6 +43,13 @@ pub const KEYS: &[Key] = &[
         "count-ram-cpu, round-robin, least-in-flight or p2c",
     ),
     key("workers", "BALANZA_WORKERS", "N", Some("1"), "Threads that carry sentences"),
+    key(
+        "http-threads",
+        "BALANZA_HTTP_THREADS",
+        "N",
+        Some("1"),
+        "Threads that serve listings, pages and all but plain posts",
+    ),
     key("max-in-flight", "BALANZA_MAX_IN_FLIGHT", "N", None, "Guard: most sentences under way to one node"),
     key(
         "ramp-percent",
@@ -138,6 +145,13 @@ pub const KEYS: &[Key] = &[
         "FILE",
         None,
         "File with the token of the admin routes; without it they are closed",
+    ),
+    key(
+        "node-token-file",
+        "BALANZA_NODE_TOKEN_FILE",
+        "FILE",
+        None,
+        "File with the token that nodes are shown; for nodes with --write-token-file",
     ),
     key(
         "data-dir",

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use wire::Token;
+
 use super::{Given, NodeConfig, Origin};
 use crate::endpoint::Endpoint;
 
@@ -40,12 +42,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The token in the file that `key` names.
-    pub(super) fn token(&mut self, key: &str) -> Option<String> {
+    pub(super) fn token(&mut self, key: &str) -> Option<Token> {
         let path = self.path(key)?;
         let shown = path.display();
-        let fault = match std::fs::read_to_string(&path) {
-            Ok(text) if !text.trim().is_empty() => return Some(text.trim().to_owned()),
-            Ok(_) => format!("`{shown}` is empty; write the token into it"),
+        let fault = match std::fs::read_to_string(&path).map(|text| text.parse::<Token>()) {
+            Ok(Ok(token)) => return Some(token),
+            Ok(Err(error)) => {
+                format!("`{shown}`: {error}; write one into it, such as `openssl rand -hex 32` gives")
+            }
             Err(error) => format!("`{shown}` cannot be read: {error}; name a readable file"),
         };
         self.fault(key, &fault);

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use wire::Problem;
 
 use crate::answer::{AnswerQueue, Reply, write_problem};
@@ -65,8 +64,8 @@ enum Phase {
     Client,
 }
 
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     worker: Rc<Worker>,
     alarm: Rc<Alarm>,
     answers: Rc<AnswerQueue>,
@@ -82,8 +81,8 @@ pub(super) struct Connection {
     in_body: bool,
 }
 
-impl Connection {
-    pub(super) fn new(stream: TcpStream, worker: Rc<Worker>) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, worker: Rc<Worker>) -> Self {
         let alarm = worker.clock.alarm();
         let (clock, buffers) = (Rc::clone(&worker.clock), Rc::clone(&worker.buffers));
         let answers = Rc::new(AnswerQueue::new(Rc::clone(&alarm), clock, buffers));
@@ -102,7 +101,7 @@ impl Connection {
     }
 
     /// Serves the connection to its end at the door.
-    pub(super) async fn run(mut self) -> (End, TcpStream) {
+    pub(super) async fn run(mut self) -> (End, S) {
         let end = poll_fn(|cx| self.poll(cx)).await.unwrap_or(End::Gone);
         self.answers.abandon();
         (end, self.stream)
@@ -193,7 +192,7 @@ impl Connection {
             self.inbox = Vec::new();
         } else if self.inbox.is_empty() {
             let taken = self.take_requests(bytes);
-            self.inbox.extend_from_slice(&bytes[taken..]);
+            self.inbox.extend_from_slice(bytes.get(taken..).unwrap_or_default());
         } else {
             self.inbox.extend_from_slice(bytes);
             self.take_from_inbox();
@@ -218,7 +217,7 @@ impl Connection {
         let mut taken = 0;
         self.in_body = false;
         while taken < bytes.len() && self.has_room() {
-            let rest = &bytes[taken..];
+            let rest = bytes.get(taken..).unwrap_or_default();
             match request_head::read(rest) {
                 request_head::Request::Partial => break,
                 request_head::Request::Other => self.intake = Intake::Foreign,

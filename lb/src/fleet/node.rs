@@ -55,6 +55,8 @@ pub struct Node {
     pub url: String,
     /// Whether an operator took it out.
     pub draining: bool,
+    /// Whether it leaves posts unanswered, as far as was told.
+    pub(super) silent: bool,
     /// The newest error, in words.
     pub last_error: Option<String>,
     /// What it understands, once that is known.
@@ -74,6 +76,7 @@ impl Node {
             name: name.to_owned(),
             url: url.to_owned(),
             draining: false,
+            silent: false,
             last_error: None,
             protocol: None,
             load: None,

@@ -26,7 +26,7 @@ struct World {
 }
 
 struct Simulation {
-    random: u64,
+    random: Random,
     faults: bool,
     now: Instant,
     fleet: Fleet,
@@ -36,7 +36,7 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, nodes: u32, faults: bool) -> Self {
         let mut simulation = Self {
-            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            random: Random::new(seed),
             faults,
             now: start(),
             fleet: Fleet::new(Settings::default(), seed),
@@ -63,8 +63,7 @@ impl Simulation {
     }
 
     fn draw(&mut self, below: u64) -> u64 {
-        self.random = xorshift(self.random);
-        (self.random >> 11) % below
+        self.random.below(below)
     }
 
     fn step(&mut self) {
@@ -83,7 +82,7 @@ impl Simulation {
             90..92 => self.refuse(at),
             92..94 => self.give_up(at),
             94..96 => self.restart(at),
-            96..98 => drop(self.fleet.unreachable(self.worlds[at].key, "time-out")),
+            96..98 => self.fleet.unreachable(self.worlds[at].key, "time-out"),
             _ => self.now += Duration::from_secs(60),
         }
     }

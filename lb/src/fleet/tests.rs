@@ -130,7 +130,10 @@ fn an_unready_node_is_gone_round_with_its_reason() {
     let mut fleet = fleet(Settings::default(), now, &[(0, 1, 1), (9, 1, 1)]);
     let a = fleet.named("A").unwrap().key;
     let unready = Report { ready: false, not_ready_because: Some("disk full".into()), ..report(0, 1, 1, 2) };
-    assert!(fleet.reported(a, &unready, now));
+    fleet.take_turns();
+    fleet.reported(a, &unready, now);
+    let down = Change::Down { because: "disk full".to_owned() };
+    assert_eq!(fleet.take_turns(), [Turn { node: "A".to_owned(), change: down }]);
     assert_eq!(fleet.node(a).unwrap().down_because(), Some("disk full"));
     assert_eq!(choices(&mut fleet, now, 1), ["B down"]);
 }
@@ -179,6 +182,75 @@ fn a_removed_node_is_forgotten_and_its_answers_are_ignored() {
     assert_eq!(choices(&mut fleet, now, 1), ["B database"]);
     let again = fleet.add("A", "http://127.0.0.1:2");
     assert_ne!(again, a, "keys are never reused");
+}
+
+#[test]
+fn nodes_that_come_and_go_leave_nothing() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 1, 1), (5, 1, 1)]);
+    let mut keys = std::collections::HashSet::new();
+    for n in 0..1_000 {
+        keys.insert(fleet.add("C", &format!("http://127.0.0.1:{}", 1_000 + n)));
+    }
+    assert_eq!((fleet.nodes().len(), fleet.keys.slots()), (3, 3));
+    assert_eq!(keys.len(), 1_000, "each node has its own key");
+    let current = fleet.named("C").unwrap().key;
+    keys.remove(&current);
+    assert!(keys.iter().all(|gone| fleet.node(*gone).is_none()));
+}
+
+/// The turns of one event, as text.
+fn turns(fleet: &mut Fleet, event: impl FnOnce(&mut Fleet)) -> String {
+    fleet.take_turns();
+    event(fleet);
+    let told = fleet.take_turns().into_iter().map(|turn| {
+        let change = match turn.change {
+            Change::Joined { url } => format!("joined {url}"),
+            Change::Down { because } => format!("down {because}"),
+            Change::Silent { because } => format!("silent {because}"),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        format!("{} {change}", turn.node)
+    });
+    told.collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn each_event_tells_what_it_turned_and_only_that() {
+    let now = start();
+    let mut fleet = fleet(Settings::default(), now, &[(0, 1, 1), (5, 1, 1)]);
+    let (a, b) = (fleet.named("A").unwrap().key, fleet.named("B").unwrap().key);
+    let mut check = |event: &dyn Fn(&mut Fleet), expected: &str| {
+        assert_eq!(turns(&mut fleet, |fleet| event(fleet)), expected);
+    };
+    check(&|fleet| fleet.reported(a, &report(0, 1, 1, 2), now), "");
+    check(&|fleet| fleet.unreachable(a, "time-out"), "");
+    check(&|fleet| fleet.silent(a, "no answer"), "A down no answer");
+    check(&|fleet| fleet.silent(a, "no answer"), "");
+    check(&|fleet| fleet.silent(b, "no answer"), "B silent no answer");
+    check(&|fleet| fleet.silent(b, "no answer"), "");
+    check(&|fleet| fleet.stored(b, 1, 0, None), "");
+    check(&|fleet| fleet.silent(b, "no answer"), "B silent no answer");
+    check(&|fleet| fleet.reported(a, &report(0, 1, 1, 3), now), "");
+    check(&|fleet| fleet.reported(a, &report(0, 1, 1, 4), now), "A up");
+    check(&|fleet| assert_eq!(fleet.assign(now, &[]).unwrap().node(), a), "");
+    check(&|fleet| fleet.set_draining(a, true), "A draining");
+    check(&|fleet| fleet.set_draining(a, true), "");
+    check(&|fleet| fleet.released(a, 1, false), "A drained");
+    check(&|fleet| fleet.set_draining(a, false), "A ready");
+    check(&|fleet| fleet.set_draining(a, true), "A draining | A drained");
+    check(
+        &|fleet| fleet.follow([("B", "http://b:2"), ("C", "http://c:1")].into_iter()),
+        "A left | B left | B joined http://b:2 | C joined http://c:1",
+    );
+    let standing: Vec<Change> = fleet.standing().into_iter().map(|turn| turn.change).collect();
+    assert_eq!(
+        standing,
+        [
+            Change::Down { because: "no report yet".to_owned() },
+            Change::Down { because: "no report yet".to_owned() },
+        ]
+    );
 }
 
 proptest! {

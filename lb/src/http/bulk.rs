@@ -1,67 +1,56 @@
 //! `POST /sentences`: every item is routed by the rule like a post of its own, and answered in its place. Absent: the
 //! routing.
 
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream::{self, StreamExt};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use wire::contract::{MAX_BULK_BODY_BYTES, MAX_BULK_ITEMS, NDJSON};
+use wire::media::Format;
 use wire::{InvalidSentence, Problem, RoutedItem, SentenceId};
 
-use super::{Shared, State, check_type, refuse, whole};
+use super::{Shared, State, announced, refuse, whole};
 use crate::answer::Reply;
 use crate::problem::{self, Failure};
 
 /// Items of one post that are under way at a time, so that one client cannot fill the lanes.
 const AT_A_TIME: usize = 1024;
 
-/// How the items are written, asked and answered alike.
-#[derive(Clone, Copy)]
-enum Form {
-    Array,
-    Lines,
-}
-
-/// Takes many sentences.
+/// Takes many sentences; they are answered in the form in which they were posted.
 pub(super) async fn post(request: HttpRequest, body: web::Payload, state: Shared) -> HttpResponse {
-    if let Err(error) = check_type(&request, true) {
-        return refuse(error);
-    }
+    let format = match announced(&request).json_or_lines() {
+        Ok(format) => format,
+        Err(unread) => return refuse(unread),
+    };
     let body = match whole(body, MAX_BULK_BODY_BYTES, state.worker.client_limits.body_timeout).await {
         Ok(body) => body,
         Err(problem) => return refuse(problem),
     };
-    let typed = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
-    let form = match typed {
-        Some(value) if value.starts_with(NDJSON.as_bytes()) => Form::Lines,
-        _ => Form::Array,
-    };
-    let items = match items(&body, form) {
+    let items = match items(&body, format) {
         Ok(items) if items.len() > MAX_BULK_ITEMS => return refuse(problem::too_many(items.len())),
         Ok(items) => items,
         Err(problem) => return refuse(*problem),
     };
     let answers =
         stream::iter(items).map(|item| route(item, &state)).buffered(AT_A_TIME).collect::<Vec<_>>().await;
-    match form {
-        Form::Lines => HttpResponse::Ok().content_type(NDJSON).body(joined(answers, b"", b"\n", b"\n")),
-        Form::Array => {
+    match format {
+        Format::Lines => HttpResponse::Ok().content_type(NDJSON).body(joined(answers, b"", b"\n", b"\n")),
+        Format::Json => {
             HttpResponse::Ok().content_type("application/json").body(joined(answers, b"[", b",", b"]"))
         }
     }
 }
 
-fn items(body: &[u8], form: Form) -> Result<Vec<&[u8]>, Box<Problem>> {
+fn items(body: &[u8], format: Format) -> Result<Vec<&[u8]>, Box<Problem>> {
     if body.trim_ascii().is_empty() {
         return Err(Box::new(InvalidSentence::EmptyBody.into()));
     }
-    match form {
-        Form::Lines => {
+    match format {
+        Format::Lines => {
             let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
             Ok(lines.filter(|line| !line.is_empty()).collect())
         }
-        Form::Array => serde_json::from_slice::<Vec<&RawValue>>(body)
+        Format::Json => serde_json::from_slice::<Vec<&RawValue>>(body)
             .map(|items| items.into_iter().map(|item| item.get().as_bytes()).collect())
             .map_err(|error| Box::new(problem::not_bulk(&error.to_string()))),
     }

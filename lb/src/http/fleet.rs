@@ -4,14 +4,14 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use wire::{FleetView, NodeView};
+use wire::token;
 
 use super::{Shared, State, refuse, whole};
 use crate::clock;
 use crate::config::check_name;
 use crate::decisions::KEPT;
 use crate::endpoint::Endpoint;
-use crate::fleet::{Fleet, Node, NodeKey, Protocol};
+use crate::fleet::{Fleet, NodeKey};
 use crate::problem;
 
 /// Longest body of an admin request, in bytes.
@@ -19,37 +19,13 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// `GET /fleet`.
 pub(super) async fn get(state: Shared) -> HttpResponse {
-    HttpResponse::Ok().json(view(&state.worker.balancer.routing().fleet))
+    shown(&state)
 }
 
-fn view(fleet: &Fleet) -> FleetView {
-    let now = clock::now();
-    let stale_after = fleet.settings().stale_after;
-    let node = |node: &Node| {
-        let load = node.fresh_load(now, stale_after);
-        let age = node.load.as_ref().map(|load| now.saturating_duration_since(load.at).as_millis());
-        NodeView {
-            name: node.name.clone(),
-            url: node.url.clone(),
-            state: node.state(),
-            because: node.down_because().map(str::to_owned),
-            documents: node.documents(),
-            ram: load.and_then(|load| load.ram),
-            cpu: load.and_then(|load| load.cpu),
-            source: node.load.as_ref().and_then(|load| load.source),
-            report_age_ms: age.map(|age| u64::try_from(age).unwrap_or(u64::MAX)),
-            in_flight: node.in_flight(),
-            stored: node.stored(),
-            traffic: fleet.traffic(node),
-            last_error: node.last_error.clone(),
-            protocol: node.protocol.map(Protocol::name).map(str::to_owned),
-        }
-    };
-    FleetView {
-        policy: fleet.settings().policy.name().to_owned(),
-        at: clock::wall(),
-        nodes: fleet.nodes().iter().map(node).collect(),
-    }
+/// The fleet as it is now. It is copied under the lock and written outside.
+fn shown(state: &State) -> HttpResponse {
+    let view = state.worker.balancer.step(|routing| routing.fleet.view(clock::now(), clock::wall()));
+    HttpResponse::Ok().json(view)
 }
 
 /// The parameters of `GET /decisions`.
@@ -71,9 +47,8 @@ pub(super) async fn decisions(
             return refuse(problem::parameter("limit", &error.to_string(), &remedy));
         }
     };
-    let routing = state.worker.balancer.routing();
-    let views = routing.decisions.view(limit, &routing.fleet, clock::now(), clock::wall());
-    HttpResponse::Ok().json(views)
+    let newest = state.worker.balancer.step(|routing| routing.decisions.newest(limit, &routing.fleet));
+    HttpResponse::Ok().json(newest.view(clock::now(), clock::wall()))
 }
 
 /// `POST /fleet/{node}/drain`: no new sentences for the node; what is under way is finished.
@@ -123,18 +98,10 @@ pub(super) async fn put(
         return refuse(problem::parameter("url", &error.to_string(), "send the node's plain http URL"));
     }
     let balancer = &state.worker.balancer;
-    {
-        let fleet = &mut balancer.routing().fleet;
-        // Another address is another node: nothing that is known of the old one holds for it.
-        let moved = fleet.named(&node).filter(|known| known.url != url).map(|known| known.key);
-        if let Some(key) = moved {
-            fleet.remove(key);
-        }
-        fleet.add(&node, &url);
-    }
+    balancer.step(|routing| routing.fleet.add(&node, &url));
     balancer.nodes_changed.notify_one();
     tracing::info!(node = node.as_str(), url, "node set");
-    HttpResponse::Ok().json(view(&balancer.routing().fleet))
+    shown(&state)
 }
 
 fn change(
@@ -147,34 +114,33 @@ fn change(
         return refusal;
     }
     let balancer = &state.worker.balancer;
-    {
-        let fleet = &mut balancer.routing().fleet;
-        let Some(key) = fleet.named(name).map(|node| node.key) else { return refuse(problem::no_node(name)) };
-        change(fleet, key);
+    let changed = balancer.step(|routing| {
+        let key = routing.fleet.named(name)?.key;
+        change(&mut routing.fleet, key);
+        Some(())
+    });
+    if changed.is_none() {
+        return refuse(problem::no_node(name));
     }
     balancer.nodes_changed.notify_one();
     tracing::info!(node = name, request = request.path(), method = request.method().as_str(), "node changed");
-    HttpResponse::Ok().json(view(&balancer.routing().fleet))
+    shown(state)
 }
 
 /// The answer to a request that may change nothing; `None` when it may.
 fn forbid(request: &HttpRequest, state: &State) -> Option<HttpResponse> {
-    let Some(token) = &state.worker.balancer.admin_token else {
+    let Some(admin) = &state.worker.balancer.admin_token else {
         return Some(refuse(problem::no_admin_token()));
     };
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    if given.is_some_and(|given| same(given, token.as_bytes())) {
-        return None;
+    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    match given.and_then(token::bearer) {
+        Some(shown) if admin.is(shown) => None,
+        Some(_) => Some(refuse(problem::wrong_token())),
+        None => {
+            let mut refusal = refuse(problem::no_token());
+            let bearer = header::HeaderValue::from_static("Bearer");
+            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+            Some(refusal)
+        }
     }
-    let mut refusal = refuse(problem::unauthorized(given.is_some()));
-    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-    Some(refusal)
-}
-
-/// Compares without telling by its time how much is right.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }

@@ -5,9 +5,10 @@ use actix_web::{HttpResponse, web};
 use futures_util::future::join_all;
 use futures_util::stream;
 use serde::Deserialize;
+use wire::Place;
 use wire::contract::MAX_PAGE;
 
-use super::merge::{Merge, Piece, Place, Source, Wanted};
+use super::merge::{Merge, Piece, Source, Wanted};
 use super::{Shared, refuse};
 use crate::endpoint::Endpoint;
 use crate::problem;
@@ -47,15 +48,11 @@ pub(super) async fn get(query: Result<web::Query<Query>, actix_web::Error>, stat
         }
         after => after.flatten(),
     };
-    let nodes: Vec<(String, Option<Endpoint>)> = {
-        let routing = state.worker.balancer.routing();
-        let asked = routing
-            .fleet
-            .nodes()
-            .iter()
-            .filter(|node| query.server.as_ref().is_none_or(|name| *name == node.name));
+    let nodes: Vec<(String, Option<Endpoint>)> = state.worker.balancer.step(|routing| {
+        let nodes = routing.fleet.nodes().iter();
+        let asked = nodes.filter(|node| query.server.as_ref().is_none_or(|name| *name == node.name));
         asked.map(|node| (node.name.clone(), node.url.parse().ok())).collect()
-    };
+    });
     if let Some(server) = query.server.as_ref().filter(|_| nodes.is_empty()) {
         return refuse(problem::no_node(server));
     }
@@ -63,7 +60,10 @@ pub(super) async fn get(query: Result<web::Query<Query>, actix_web::Error>, stat
     let opened = nodes.into_iter().filter_map(|(name, endpoint)| Some((name, endpoint?)));
     let opened = opened.map(|(name, endpoint)| {
         let (state, wanted) = (&state, &wanted);
-        async move { Source::open(&state.reader, name, &endpoint, wanted).await }
+        async move {
+            Source::open(&state.reader, state.worker.balancer.node_token.as_ref(), name, &endpoint, wanted)
+                .await
+        }
     });
     let mut sources = Vec::new();
     let mut missing = Vec::new();
@@ -118,15 +118,8 @@ async fn page(
     }
     body.push(b']');
     if let Some(last) = last.filter(|_| count == limit) {
-        let limit = limit.to_string();
-        let after = last.cursor();
-        let mut next = vec![("limit", limit.as_str()), ("after", after.as_str())];
-        next.extend(query.server.as_deref().map(|server| ("server", server)));
-        next.extend(query.author.as_deref().map(|author| ("author", author)));
-        if let Ok(url) = reqwest::Url::parse_with_params("http://balancer/sentence", next) {
-            let query = url.query().unwrap_or_default();
-            response.insert_header((header::LINK, format!("</sentence?{query}>; rel=\"next\"")));
-        }
+        let filters = [("server", query.server.as_deref()), ("author", query.author.as_deref())];
+        response.insert_header((header::LINK, last.next_page("/sentence", limit, &filters)));
     }
     response.body(body)
 }

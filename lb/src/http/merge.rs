@@ -2,12 +2,17 @@
 //! form of the answer.
 
 use actix_web::web::Bytes;
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
-use wire::{Date, SentenceId};
+use wire::array::Cutter;
+use wire::contract::MAX_SENTENCE_BODY_BYTES;
+use wire::{Date, Place, SentenceId, Token, template};
 
-use super::elements::Elements;
 use crate::endpoint::Endpoint;
+
+/// Longest element of a node's list, in bytes: a sentence, its escapes, its date and id.
+const MAX_ELEMENT_BYTES: usize = MAX_SENTENCE_BODY_BYTES + 1024;
 
 /// What of a list is wanted. Old nodes know no parameters, so everything is checked here too.
 #[derive(Clone, Debug, Default)]
@@ -18,13 +23,6 @@ pub(super) struct Wanted {
     pub(super) after: Option<Place>,
     /// At most this many.
     pub(super) limit: Option<usize>,
-}
-
-/// A place in the order of all lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    date: Date,
-    id: Option<SentenceId>,
 }
 
 /// A node could not be read.
@@ -58,35 +56,15 @@ pub(super) struct Source {
     /// The node.
     pub(super) node: String,
     response: Response,
-    elements: Elements,
+    elements: Cutter,
     head: Option<Element>,
     ended: bool,
-}
-
-impl Place {
-    /// As nodes write a cursor: 16 hexadecimal digits of the date, 32 of the id.
-    pub(super) fn cursor(self) -> String {
-        let id = self.id.map_or(0, |id| id.0.as_u128());
-        format!("{:016x}{id:032x}", self.date.unix_micros())
-    }
-
-    /// The place of a cursor.
-    pub(super) fn read(cursor: &str) -> Option<Self> {
-        let (date, id) = cursor.split_at_checked(16)?;
-        let micros = u64::from_str_radix(date, 16).ok()?.cast_signed();
-        let id = u128::from_str_radix(id, 16).ok().filter(|_| id.len() == 32)?;
-        let id = (id != 0).then(|| SentenceId(uuid::Uuid::from_u128(id)));
-        Some(Self { date: Date::from_unix_micros(micros), id })
-    }
 }
 
 impl Element {
     /// The element with its node, a `wire::LocatedSentence`.
     pub(super) fn write(&self, node: &str, out: &mut Vec<u8>) {
-        let rest = self.json.get(1..).unwrap_or_default();
-        for part in [&br#"{"server":""#[..], node.as_bytes(), br#"","#, rest] {
-            out.extend_from_slice(part);
-        }
+        template::write_located(out, node, &self.json);
     }
 }
 
@@ -94,6 +72,7 @@ impl Source {
     /// Asks a node for its list.
     pub(super) async fn open(
         client: &reqwest::Client,
+        token: Option<&Token>,
         node: String,
         endpoint: &Endpoint,
         wanted: &Wanted,
@@ -110,13 +89,23 @@ impl Source {
         }
         let url = reqwest::Url::parse_with_params(&endpoint.url("/sentence"), query);
         let asked = match url {
-            Ok(url) => client.get(url).send().await.map_err(|error| error.to_string()),
+            Ok(url) => {
+                let mut request = client.get(url);
+                if let Some(token) = token {
+                    request = request.header(AUTHORIZATION, token.header_value());
+                }
+                request.send().await.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match asked {
-            Ok(response) if response.status() == StatusCode::OK => {
-                Ok(Self { node, response, elements: Elements::default(), head: None, ended: false })
-            }
+            Ok(response) if response.status() == StatusCode::OK => Ok(Self {
+                node,
+                response,
+                elements: Cutter::new(MAX_ELEMENT_BYTES),
+                head: None,
+                ended: false,
+            }),
             Ok(response) => Err(Unreadable { node, why: format!("it answered {}", response.status()) }),
             Err(why) => Err(Unreadable { node, why }),
         }
@@ -126,15 +115,15 @@ impl Source {
     async fn fill(&mut self, wanted: &Wanted) -> Result<(), Unreadable> {
         while self.head.is_none() && !self.ended {
             let unreadable = |why: String| Unreadable { node: self.node.clone(), why };
-            match self.elements.next().map_err(|error| unreadable(error.to_string()))? {
+            match self.elements.next_element().map_err(|error| unreadable(error.to_string()))? {
                 Some(json) => {
-                    let order: Order<'_> = serde_json::from_slice(&json).map_err(|error| {
+                    let order: Order<'_> = serde_json::from_slice(json).map_err(|error| {
                         unreadable(format!("an element of its list is no sentence: {error}"))
                     })?;
-                    let place = Place { date: order.date, id: order.id };
+                    let place = Place::new(order.date, order.id);
                     let by_author = wanted.author.as_ref().is_none_or(|author| *author == order.author);
                     if by_author && wanted.after.is_none_or(|after| place > after) {
-                        self.head = Some(Element { place, json });
+                        self.head = Some(Element { place, json: json.to_vec() });
                     }
                 }
                 None => match self.response.chunk().await.map_err(|error| unreadable(error.to_string()))? {

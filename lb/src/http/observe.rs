@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use actix_web::HttpResponse;
-use wire::NodeState;
+use wire::{NodeState, NodeView};
 
 use super::{Shared, refuse};
 use crate::balancer::Balancer;
@@ -16,7 +16,7 @@ use crate::problem;
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// The counters by their names.
-type Counts = [(&'static str, &'static str, fn(&Counters) -> &Counter); 9];
+type Counts = [(&'static str, &'static str, fn(&Counters) -> &Counter); 13];
 const COUNTS: Counts = [
     ("sentences_stored", "Sentences answered as stored.", |c| &c.stored),
     ("sentences_invalid", "Sentences refused as faulty.", |c| &c.invalid),
@@ -27,22 +27,28 @@ const COUNTS: Counts = [
     }),
     ("posts_repeated", "Posts repeated to the same node.", |c| &c.repeated),
     ("posts", "Posts to nodes.", |c| &c.posts),
+    ("node_rises", "Times that a node came up.", |c| &c.rises),
+    ("node_falls", "Times that a node went down.", |c| &c.falls),
+    ("lanes_begun", "Lanes begun, one for each node and thread that carries sentences to it.", |c| {
+        &c.lanes_begun
+    }),
+    ("lanes_ended", "Lanes ended, since their nodes have left.", |c| &c.lanes_ended),
     ("connections", "Client connections accepted.", |c| &c.connections),
     ("connections_handed_over", "Client connections handed to the full HTTP server.", |c| &c.handed_over),
 ];
 
-/// The figures of each node by their names; an unknown figure is left out, never zero.
-type Figures = [(&'static str, &'static str, fn(&Node) -> Option<u64>); 6];
+/// The figures of each node by their names; an unknown or expired figure is left out, never zero.
+type Figures = [(&'static str, &'static str, fn(&NodeView) -> Option<u64>); 6];
 const FIGURES: Figures = [
-    ("node_up", "Whether the node can be chosen.", |node| Some(u64::from(node.state() == NodeState::Up))),
-    ("node_documents", "Documents as the rule counts them.", Node::documents),
-    ("node_in_flight", "Sentences sent to the node and not yet answered.", |node| Some(node.in_flight())),
-    ("node_stored", "Sentences that the node acknowledged to this balancer.", |node| Some(node.stored())),
+    ("node_up", "Whether the node can be chosen.", |node| Some(u64::from(node.state == NodeState::Up))),
+    ("node_documents", "Documents as the rule counts them.", |node| node.documents),
+    ("node_in_flight", "Sentences sent to the node and not yet answered.", |node| Some(node.in_flight)),
+    ("node_stored", "Sentences that the node acknowledged to this balancer.", |node| Some(node.stored)),
     ("node_ram_basis_points", "Used share of memory, 10000 for all of it.", |node| {
-        node.load.as_ref().and_then(|load| load.ram).map(|share| u64::from(share.basis_points()))
+        node.ram.map(|share| u64::from(share.basis_points()))
     }),
     ("node_cpu_basis_points", "Busy share of the CPUs, 10000 for all of it.", |node| {
-        node.load.as_ref().and_then(|load| load.cpu).map(|share| u64::from(share.basis_points()))
+        node.cpu.map(|share| u64::from(share.basis_points()))
     }),
 ];
 
@@ -54,6 +60,7 @@ pub(super) async fn metrics(state: Shared) -> HttpResponse {
 }
 
 fn written(balancer: &Balancer) -> String {
+    let view = balancer.step(|routing| routing.fleet.view(clock::now(), clock::wall()));
     let mut text = String::new();
     let mut line = |line: std::fmt::Arguments<'_>| {
         // Writing to a string cannot fail.
@@ -64,11 +71,10 @@ fn written(balancer: &Balancer) -> String {
         line(format_args!("# HELP balanza_lb_{name} {help}"));
         line(format_args!("balanza_lb_{name}_total {}", counter(&balancer.counters).get()));
     }
-    let fleet = &balancer.routing().fleet;
     for (name, help, figure) in FIGURES {
         line(format_args!("# TYPE balanza_lb_{name} gauge"));
         line(format_args!("# HELP balanza_lb_{name} {help}"));
-        for node in fleet.nodes() {
+        for node in &view.nodes {
             if let Some(figure) = figure(node) {
                 line(format_args!("balanza_lb_{name}{{node=\"{}\"}} {figure}", node.name));
             }
@@ -95,7 +101,7 @@ pub(super) async fn readyz(state: Shared) -> HttpResponse {
     if balancer.is_stopping() {
         return refuse(problem::stopping());
     }
-    match why_not_ready(&balancer.routing().fleet) {
+    match balancer.step(|routing| why_not_ready(&routing.fleet)) {
         None => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n"),
         Some(why) => refuse(problem::not_ready(&why)),
     }

@@ -5,14 +5,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::sync::oneshot;
 use wire::contract::{DECISION_HEADER, IDEMPOTENCY_HEADER, MAX_SENTENCE_BODY_BYTES};
 
-use super::{Shared, check_type, fail, refuse, whole};
+use super::{Shared, announced, fail, refuse, whole};
 use crate::answer::Reply;
 use crate::problem;
 
 /// Takes one sentence.
 pub(super) async fn post(request: HttpRequest, body: web::Payload, state: Shared) -> HttpResponse {
-    if let Err(error) = check_type(&request, false) {
-        return refuse(error);
+    if let Err(unread) = announced(&request).json() {
+        return refuse(unread);
     }
     let worker = &state.worker;
     let body = match whole(body, MAX_SENTENCE_BODY_BYTES, worker.client_limits.body_timeout).await {

@@ -1,122 +1,124 @@
 //! A lane: the queue of sentences for one node, and the task that posts them. Whatever has gathered while one post was
 //! under way goes out as the next; nothing waits on purpose. Every sentence that enters is settled once: stored, moved
-//! to another node, or failed. Absent: the choice of the node; clients.
+//! to another node, or failed. A lane begins with the first sentence for its node and ends once the node has left the
+//! fleet and nothing waits. Absent: the choice of the node; clients.
+//!
+//! `queue` and `batch` hold what waits; `delivery` posts a batch, `old_node` single sentences, both over a `connection`
+//! that reads a `response`; `answers` reads what became of each sentence, and `judgement` says what follows.
 
 mod answers;
 mod batch;
 mod connection;
 mod delivery;
+mod judgement;
 mod old_node;
+mod queue;
 mod response;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use wire::SentenceId;
+use wire::{SentenceId, Token};
 
+use super::{Unplaced, Worker};
 use crate::answer::Reply;
 use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
-use crate::fleet::{Assignment, NodeKey, Protocol};
+use crate::fleet::{NodeKey, Protocol};
 use crate::problem::Failure;
-use crate::sentence::Sentence;
-use crate::worker::{Unplaced, Worker};
-use batch::{Batch, Item};
-use connection::NodeConnection;
+use connection::{NodeConnection, Trouble};
+use judgement::PostEnd;
+use queue::Queue;
+
+/// A sentence in a lane.
+pub(super) type Item<'a> = batch::Item<'a, Reply>;
+type Batch = batch::Batch<Reply>;
 
 /// The queue and the connection of one worker to one node.
-pub(crate) struct Lane {
+pub(super) struct Lane {
     key: NodeKey,
     name: String,
     endpoint: Endpoint,
     /// The head of a bulk post up to its length.
-    post_head: String,
-    queue: RefCell<Queue>,
+    bulk_head: String,
+    /// The head of a post of one sentence up to its length.
+    single_head: String,
+    queue: RefCell<Queue<Reply>>,
+    /// Wakes the lane's task for a sentence, or for the end.
+    waker: RefCell<Option<Waker>>,
+    /// Whether the node has left the fleet.
+    retired: Cell<bool>,
     /// What the node understands, once it has answered a post.
     protocol: Cell<Option<Protocol>>,
     worker: Rc<Worker>,
 }
 
-#[derive(Default)]
-struct Queue {
-    /// Batches that wait, oldest first; only the newest takes more.
-    batches: VecDeque<Batch>,
-    items: usize,
-    bytes: usize,
-    /// An emptied batch for the next sentences.
-    spare: Option<Batch>,
-    waker: Option<Waker>,
-}
-
-impl Queue {
-    fn push(&mut self, sentence: Sentence<'_>, assignment: Assignment, tried: Vec<NodeKey>, reply: Reply) {
-        if self.batches.back().is_none_or(Batch::is_full) {
-            self.batches.push_back(self.spare.take().unwrap_or_default());
-        }
-        if let Some(batch) = self.batches.back_mut() {
-            let before = batch.text.len();
-            batch.push(sentence, assignment, tried, reply);
-            self.bytes += batch.text.len() - before;
-            self.items += 1;
-        }
-    }
-
-    fn take_all(&mut self) -> VecDeque<Batch> {
-        (self.items, self.bytes) = (0, 0);
-        std::mem::take(&mut self.batches)
-    }
-}
-
 impl Lane {
     /// Starts the lane of a node on this thread.
-    pub(crate) fn start(worker: &Rc<Worker>, key: NodeKey, name: &str, endpoint: Endpoint) -> Rc<Self> {
+    pub(super) fn start(worker: &Rc<Worker>, key: NodeKey, name: &str, endpoint: Endpoint) -> Rc<Self> {
+        let balancer = &worker.balancer;
+        let token = balancer.node_token.as_ref().map(Token::header_value);
+        let head = |path, media| post_head(&endpoint, path, media, token.as_deref());
         let lane = Rc::new(Self {
             key,
             name: name.to_owned(),
-            post_head: connection::post_head(&endpoint, "/sentences", wire::contract::NDJSON),
+            bulk_head: head("/sentences", wire::contract::NDJSON),
+            single_head: head("/sentence", "application/json"),
             endpoint,
             queue: RefCell::default(),
+            waker: RefCell::default(),
+            retired: Cell::new(false),
             protocol: Cell::default(),
             worker: Rc::clone(worker),
         });
+        balancer.counters.lanes_begun.add(1);
         tokio::task::spawn_local(Rc::clone(&lane).run());
         lane
     }
 
-    /// Puts a sentence into the queue.
-    ///
-    /// # Errors
-    /// Gives the sentence back when the queue is full.
-    pub(crate) fn push(
-        &self,
-        sentence: Sentence<'_>,
-        assignment: Assignment,
-        tried: Vec<NodeKey>,
-        reply: Reply,
-    ) -> Result<(), Unplaced> {
-        let queue = &mut *self.queue.borrow_mut();
-        let limits = &self.balancer().lane_limits;
-        if queue.items >= limits.max_items || queue.bytes >= limits.max_bytes {
-            let why = Failure::LaneFull { node: self.name.clone() };
-            return Err(Unplaced { tried, reply, why });
-        }
-        queue.push(sentence, assignment, tried, reply);
-        if let Some(waker) = queue.waker.take() {
-            waker.wake();
-        }
-        Ok(())
+    /// The node that it leads to.
+    pub(super) fn key(&self) -> NodeKey {
+        self.key
     }
 
-    /// Posts what comes, one batch after the other, for as long as the worker lives.
+    /// The node's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the queue takes another sentence.
+    pub(super) fn has_room(&self) -> bool {
+        let limits = &self.balancer().lane_limits;
+        self.queue.borrow().is_below(limits.max_items, limits.max_bytes)
+    }
+
+    /// Puts a sentence into the queue.
+    pub(super) fn push(&self, item: Item<'_>) {
+        self.queue.borrow_mut().push(item);
+        self.wake();
+    }
+
+    /// The node has left the fleet: the lane ends once nothing waits.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Posts what comes, one batch after the other, until the lane is retired.
     async fn run(self: Rc<Self>) {
         let mut connection = None;
         let mut singles = Vec::new();
-        loop {
-            let batch = self.next_batch(&mut connection).await;
-            self.balancer().routing().fleet.dispatched(self.key, batch.items.len() as u64);
+        while let Some(batch) = self.next_batch(&mut connection).await {
+            let n = batch.len() as u64;
+            self.balancer().step(|routing| routing.fleet.dispatched(self.key, n));
             let undelivered = match self.protocol.get() {
                 Some(Protocol::Single) => Some(batch),
                 _ => self.deliver(batch, &mut connection).await,
@@ -125,19 +127,21 @@ impl Lane {
                 self.deliver_singly(batch, &mut singles).await;
             }
         }
+        self.balancer().counters.lanes_ended.add(1);
     }
 
-    /// Waits for sentences. Meanwhile a connection that the node closes is noticed, so that no post is written to it.
-    async fn next_batch(&self, connection: &mut Option<NodeConnection>) -> Batch {
+    /// Waits for sentences; `None` once the lane is retired and empty. Meanwhile a connection that the node closes is
+    /// noticed, so that no post is written to it.
+    async fn next_batch(&self, connection: &mut Option<NodeConnection>) -> Option<Batch> {
         poll_fn(|cx| {
-            let queue = &mut *self.queue.borrow_mut();
-            if let Some(batch) = queue.batches.pop_front() {
-                queue.items -= batch.items.len();
-                queue.bytes -= batch.text.len();
-                return Poll::Ready(batch);
+            if let Some(batch) = self.queue.borrow_mut().pop() {
+                return Poll::Ready(Some(batch));
             }
-            queue.waker = Some(cx.waker().clone());
-            if connection.as_ref().is_some_and(|connection| connection.poll_stale(cx).is_ready()) {
+            if self.retired.get() {
+                return Poll::Ready(None);
+            }
+            self.waker.replace(Some(cx.waker().clone()));
+            if connection.as_mut().is_some_and(|open| open.poll_stale(cx).is_ready()) {
                 *connection = None;
             }
             Poll::Pending
@@ -145,36 +149,55 @@ impl Lane {
         .await
     }
 
+    /// The open connection in `slot`, or a new one put there.
+    async fn connection<'a>(
+        &self,
+        slot: &'a mut Option<NodeConnection>,
+    ) -> Result<&'a mut NodeConnection, Trouble> {
+        let balancer = self.balancer();
+        let time = balancer.lane_limits.connect_timeout;
+        NodeConnection::open(slot, &*balancer.network, &self.endpoint, time).await
+    }
+
     /// Keeps an emptied batch for the next sentences.
     fn recycle(&self, batch: Batch) {
-        if let Some(batch) = batch.recycle() {
-            self.queue.borrow_mut().spare = Some(batch);
-        }
+        self.queue.borrow_mut().recycle(batch);
+    }
+
+    /// `n` sentences of this lane are surely not stored on its node.
+    fn release(&self, n: u64, was_dispatched: bool) {
+        self.balancer().step(|routing| routing.fleet.released(self.key, n, was_dispatched));
     }
 
     /// Sends the sentences of a batch, none of which the node has stored, to other nodes.
     fn give_away(&self, mut batch: Batch, was_dispatched: bool) {
-        let n = batch.items.len() as u64;
-        self.balancer().routing().fleet.released(self.key, n, was_dispatched);
-        let Batch { text, items } = &mut batch;
-        for item in items.drain(..) {
-            self.move_on(item, text);
+        self.release(batch.len() as u64, was_dispatched);
+        for item in batch.drain() {
+            self.move_on(item);
         }
         self.recycle(batch);
     }
 
     /// Sends one sentence, which the node has not stored and which is released already, to another node.
-    fn move_on(&self, item: Item, text: &str) {
+    fn move_on(&self, item: Item<'_>) {
         self.balancer().counters.rerouted.add(1);
-        let sentence = item.posted(text);
         let mut tried = item.tried;
         tried.push(self.key);
-        self.worker.place(sentence, tried, item.reply);
+        self.worker.place(item.sentence, tried, item.waiter);
+    }
+
+    /// Notes what is thought of the node, and moves what waits for it where that follows.
+    fn think_of_node(&self, node: judgement::Node, why: &str) {
+        match node {
+            judgement::Node::AsBefore => {}
+            judgement::Node::Silent => self.fell_silent(why),
+            judgement::Node::Down => self.fell(why),
+        }
     }
 
     /// The node takes nothing now: it leaves the rule, and everything that waits for it goes to other nodes.
     fn fell(&self, why: &str) {
-        self.balancer().refused(self.key, why);
+        self.balancer().step(|routing| routing.fleet.refused(self.key, why));
         let waiting = self.queue.borrow_mut().take_all();
         for batch in waiting {
             self.give_away(batch, false);
@@ -184,55 +207,43 @@ impl Lane {
     /// The node is silent, which a slow node is too: it leaves the rule only while another is there, and what waits
     /// for it moves only where another takes it.
     fn fell_silent(&self, why: &str) {
-        self.balancer().silent(self.key, why);
+        self.balancer().step(|routing| routing.fleet.silent(self.key, why));
         let waiting = self.queue.borrow_mut().take_all();
         for mut batch in waiting {
-            let Batch { text, items } = &mut batch;
-            for item in items.drain(..) {
-                self.move_or_keep(item, text);
+            for item in batch.drain() {
+                self.move_or_keep(item);
             }
             self.recycle(batch);
         }
     }
 
-    fn move_or_keep(&self, item: Item, text: &str) {
-        let sentence = item.posted(text);
-        let mut tried = item.tried;
+    fn move_or_keep(&self, item: Item<'_>) {
+        let Item { sentence, assignment, mut tried, waiter } = item;
         tried.push(self.key);
-        match self.worker.offer(sentence, tried, item.reply) {
+        match self.worker.offer(sentence, tried, waiter) {
             Ok(()) => {
-                self.balancer().routing().fleet.released(self.key, 1, false);
+                self.release(1, false);
                 self.balancer().counters.rerouted.add(1);
             }
-            Err(Unplaced { mut tried, reply, .. }) => {
+            Err(Unplaced { mut tried, reply: waiter, .. }) => {
                 tried.pop();
                 if sentence.is_clients {
-                    self.balancer().routing().known_ids.note(sentence.id, self.key);
+                    self.balancer().step(|routing| routing.known_ids.note(sentence.id, self.key));
                 }
-                self.queue.borrow_mut().push(sentence, item.assignment, tried, reply);
+                self.queue.borrow_mut().push(Item { sentence, assignment, tried, waiter });
             }
         }
-    }
-
-    /// Fails every sentence of a batch that may have been stored.
-    fn leave_in_doubt(&self, mut batch: Batch, failure: impl Fn(SentenceId) -> Failure) {
-        // This is where the pairs (id, node) will enter the in-doubt journal, after which the sentences can move to
-        // another node; until then a moved sentence could be stored twice, so the client is told instead.
-        for item in batch.items.drain(..) {
-            self.leave_one_in_doubt(item, &failure);
-        }
-        self.recycle(batch);
     }
 
     /// Fails a sentence that may have been stored. Its id is remembered: repeated, it comes to this node again.
-    fn leave_one_in_doubt(&self, item: Item, failure: impl Fn(SentenceId) -> Failure) {
-        {
-            let routing = &mut *self.balancer().routing();
+    fn leave_one_in_doubt(&self, item: Item<'_>, failure: impl FnOnce(SentenceId) -> Failure) {
+        let id = item.sentence.id;
+        self.balancer().step(|routing| {
             routing.fleet.in_doubt(self.key, 1);
-            routing.known_ids.note_doubt(item.id, self.key);
-        }
+            routing.known_ids.note_doubt(id, self.key);
+        });
         self.balancer().counters.in_doubt.add(1);
-        item.reply.settle(Err(failure(item.id)));
+        item.waiter.settle(Err(failure(id)));
     }
 
     fn balancer(&self) -> &Balancer {
@@ -242,7 +253,28 @@ impl Lane {
     /// Notes what the node understands.
     fn learn(&self, protocol: Protocol) {
         if self.protocol.replace(Some(protocol)) != Some(protocol) {
-            self.balancer().routing().fleet.speaks(self.key, protocol);
+            self.balancer().step(|routing| routing.fleet.speaks(self.key, protocol));
         }
     }
+}
+
+/// The head of a post to `path`, up to the value of its content-length.
+fn post_head(endpoint: &Endpoint, path: &str, media_type: &str, authorization: Option<&str>) -> String {
+    let Endpoint { authority, base, .. } = endpoint;
+    let authorization = authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
+    format!(
+        "POST {base}{path} HTTP/1.1\r\nhost: {authority}\r\n{authorization}content-type: {media_type}\r\n\
+         accept: {media_type}\r\ncontent-length: "
+    )
+}
+
+/// How a post ended with another status than success, and what is told of it.
+fn refusal(status: u16, body: &[u8]) -> (PostEnd, String) {
+    let problem = wire::Problem::read(body);
+    let ambiguous = problem.as_ref().is_some_and(|problem| problem.ambiguous);
+    let why = match problem {
+        Some(problem) => format!("the node answered {status}: {}", problem.detail),
+        None => format!("the node answered {status}"),
+    };
+    (PostEnd::Status { code: status, ambiguous }, why)
 }

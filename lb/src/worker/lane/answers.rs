@@ -1,14 +1,18 @@
 //! PURE. Reads a node's answer to a bulk post: one line per sentence, in their order. Absent: what follows from it.
 
-use wire::{ItemAnswer, ItemStatus, Problem};
+use wire::problem::Kind;
+use wire::{ItemAnswer, ItemStatus, Problem, template};
 
-use super::batch::{Batch, Item};
+use super::batch::Batch;
+use crate::sentence::Sentence;
 
 /// What became of one sentence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict<'a> {
     /// Stored now.
     Fresh {
+        /// In its written form.
+        id: &'a str,
         /// In its written form.
         date: &'a str,
     },
@@ -21,118 +25,77 @@ pub(super) enum Verdict<'a> {
     Failed(Box<Problem>),
 }
 
-/// The common answer, between whose parts id and date stand.
-const BEFORE_ID: &[u8] = br#"{"status":"stored","id":""#;
-const BEFORE_DATE: &[u8] = br#"","date":""#;
-const END: &[u8] = br#""}"#;
-const ID_LEN: usize = 36;
-const DATE_LEN: usize = 26;
-
 const DISORDER: &str = "its lines are not in the order of the sentences";
 
 /// Reads the whole answer before anything is settled by it.
 ///
 /// # Errors
 /// Says what is wrong with the answer; then nothing of it is believed.
-pub(super) fn read<'a>(body: &'a [u8], batch: &Batch) -> Result<Vec<Verdict<'a>>, String> {
-    let mut verdicts = Vec::with_capacity(batch.items.len());
-    let mut items = batch.items.iter();
+pub(super) fn read<'a, W>(body: &'a [u8], batch: &Batch<W>) -> Result<Vec<Verdict<'a>>, String> {
+    let mut verdicts = Vec::with_capacity(batch.len());
+    let mut sentences = batch.sentences();
     let mut rest = body.trim_ascii_start();
     while !rest.is_empty() {
-        let item = items.next().ok_or("it has more lines than sentences were sent")?;
-        if let Some((id, date, behind)) = common(rest) {
-            if id != item.id_text(&batch.text).as_bytes() {
-                return Err(DISORDER.to_owned());
-            }
-            verdicts.push(Verdict::Fresh { date });
-            rest = behind;
+        let (sentence, written_id) = sentences.next().ok_or("it has more lines than sentences were sent")?;
+        if let Some(stored) = template::read_stored(rest) {
+            let id = std::str::from_utf8(stored.id).ok().filter(|id| *id == written_id).ok_or(DISORDER)?;
+            verdicts.push(Verdict::Fresh { id, date: stored.date });
+            rest = stored.behind;
         } else {
             let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
             let (line, behind) = rest.split_at(end);
-            verdicts.push(verdict(line, item, &batch.text)?);
+            verdicts.push(verdict(line, &sentence)?);
             rest = behind;
         }
         rest = rest.trim_ascii_start();
     }
-    match items.len() {
+    match sentences.len() {
         0 => Ok(verdicts),
         missing => Err(format!("{missing} of its lines are missing")),
     }
 }
 
-/// Id and date of a line in the common form at the beginning of `rest`, and what is behind the line.
-fn common(rest: &[u8]) -> Option<(&[u8], &str, &[u8])> {
-    let (id, rest) = rest.strip_prefix(BEFORE_ID)?.split_at_checked(ID_LEN)?;
-    let (date, rest) = rest.strip_prefix(BEFORE_DATE)?.split_at_checked(DATE_LEN)?;
-    let behind = rest.strip_prefix(END)?;
-    let is_whole = behind.first().is_none_or(|byte| matches!(byte, b'\r' | b'\n'));
-    let plain = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b' ' | b':' | b'.');
-    if !is_whole || !date.iter().all(plain) {
-        return None;
-    }
-    Some((id, std::str::from_utf8(date).ok()?, behind))
-}
-
-fn verdict<'a>(line: &[u8], item: &Item, text: &str) -> Result<Verdict<'a>, String> {
+fn verdict<'a>(line: &[u8], sentence: &Sentence<'_>) -> Result<Verdict<'a>, String> {
     let answer: ItemAnswer =
         serde_json::from_slice(line).map_err(|error| format!("a line is not usable: {error}"))?;
-    if answer.id.is_some_and(|id| id != item.id) {
+    if answer.id.is_some_and(|id| id != sentence.id) {
         return Err(DISORDER.to_owned());
     }
     match (answer.status, &answer.stored) {
         (ItemStatus::Failed, _) => {
-            let unsaid =
-                || Problem::new(503, "node-failed", "The node failed", "the node did not store the sentence");
+            let unsaid = || Problem::of(Kind::NodeFailed, "the node did not store the sentence");
             Ok(Verdict::Failed(Box::new(answer.error.unwrap_or_else(unsaid))))
         }
         (_, Some(stored)) => Ok(Verdict::Known { stored: serde_json::to_vec(stored).unwrap_or_default() }),
-        (ItemStatus::Stored | ItemStatus::Duplicate, None) => known_by_date(&answer, item, text),
+        (ItemStatus::Stored | ItemStatus::Duplicate, None) => known_by_date(&answer, sentence),
     }
 }
 
 /// A stored line in another writing than the common one, or a duplicate without its document.
-fn known_by_date<'a>(answer: &ItemAnswer, item: &Item, text: &str) -> Result<Verdict<'a>, String> {
+fn known_by_date<'a>(answer: &ItemAnswer, known: &Sentence<'_>) -> Result<Verdict<'a>, String> {
     let date = answer.date.ok_or("a line says `stored` and no date")?;
-    let (author, sentence) = (item.author(text), item.sentence(text));
-    let stored = format!(r#"{{"author":{author},"date":"{date}","id":"{}","sentence":{sentence}}}"#, item.id);
+    let Sentence { id, author, sentence, .. } = known;
+    let stored = format!(r#"{{"author":{author},"date":"{date}","id":"{id}","sentence":{sentence}}}"#);
     Ok(Verdict::Known { stored: stored.into_bytes() })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::tests::batch;
     use super::*;
-    use crate::answer::Reply;
-    use crate::fleet::{Assignment, NodeKey};
-    use crate::policy::{Candidate, Reason};
-    use crate::sentence::Sentence;
 
     const IDS: [&str; 2] = ["0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b", "0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5c"];
     const DATE: &str = "2020-10-08 16:51:30.506529";
-
-    /// A batch of two sentences, `"s"` by `"a"`.
-    fn batch() -> Batch {
-        let node = NodeKey(0);
-        let chosen = Candidate { node, documents: None, ram: None, cpu: None, in_flight: 0, age_ms: None };
-        let assignment = Assignment { chosen, reason: Reason::Database };
-        let mut batch = Batch::default();
-        for id in IDS {
-            let line =
-                Sentence { id: id.parse().unwrap(), is_clients: false, author: r#""a""#, sentence: r#""s""# };
-            let (sender, _) = tokio::sync::oneshot::channel();
-            batch.push(line, assignment, Vec::new(), Reply::Handler(sender));
-        }
-        batch
-    }
 
     /// `expected` are the verdicts over `body`, in which #0 and #1 stand for the ids and #D for the date.
     fn check(body: &str, expected: &str) {
         let written = |text: &str| text.replace("#0", IDS[0]).replace("#1", IDS[1]).replace("#D", DATE);
         let body = written(body);
-        let told = match read(body.as_bytes(), &batch()) {
+        let told = match read(body.as_bytes(), &batch(&IDS)) {
             Err(why) => why,
             Ok(verdicts) => {
                 let told = verdicts.iter().map(|verdict| match verdict {
-                    Verdict::Fresh { date } => format!("fresh {date}"),
+                    Verdict::Fresh { date, .. } => format!("fresh {date}"),
                     Verdict::Known { stored } => format!("known {}", String::from_utf8_lossy(stored)),
                     Verdict::Failed(problem) => format!("failed {}", problem.status),
                 });

@@ -1,9 +1,8 @@
 //! PURE. The sentences that go to a node in one post: their lines, ready to be sent, and what is known of each.
 //! Absent: sending.
 
-use wire::SentenceId;
+use wire::template::Line;
 
-use crate::answer::Reply;
 use crate::fleet::{Assignment, NodeKey};
 use crate::sentence::Sentence;
 
@@ -18,110 +17,149 @@ const _: () = assert!(FULL_ITEMS <= wire::contract::MAX_BULK_ITEMS);
 const _: () =
     assert!(FULL_BYTES + wire::contract::MAX_SENTENCE_BODY_BYTES <= wire::contract::MAX_BULK_BODY_BYTES);
 
-/// The fixed parts of a line, between which id, author and sentence stand.
-const BEFORE_ID: &str = r#"{"id":""#;
-const BEFORE_AUTHOR: &str = r#"","author":"#;
-const BEFORE_SENTENCE: &str = r#","sentence":"#;
-const END: &str = "}\n";
-/// Length of a written UUID.
-const ID_LEN: usize = 36;
-/// Where the author stands in its line.
-const AUTHOR_AT: usize = BEFORE_ID.len() + ID_LEN + BEFORE_AUTHOR.len();
-
-/// One sentence of a batch: who waits for it, and where its parts lie in the batch's text.
-pub(crate) struct Item {
-    /// Its identity.
-    pub(crate) id: SentenceId,
-    /// Whether the client made the id.
-    is_clients: bool,
-    /// Who waits for the answer.
-    pub(crate) reply: Reply,
+/// A sentence in a lane, and `waiter`, who waits for its answer.
+pub(crate) struct Item<'a, W> {
+    /// The sentence.
+    pub(crate) sentence: Sentence<'a>,
     /// How the node was chosen.
     pub(crate) assignment: Assignment,
     /// Nodes that surely did not store it.
     pub(crate) tried: Vec<NodeKey>,
-    start: usize,
-    author: usize,
-    sentence: usize,
+    /// Who waits.
+    pub(crate) waiter: W,
 }
 
 /// Sentences for one post.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// NDJSON, a line per item.
-    pub(crate) text: String,
+pub(crate) struct Batch<W> {
+    /// NDJSON, a line per sentence.
+    text: String,
     /// In the order of the lines.
-    pub(crate) items: Vec<Item>,
+    entries: Vec<Entry<W>>,
 }
 
-impl Batch {
+/// One sentence of a batch: where its line lies in the batch's text, and the rest of its item.
+struct Entry<W> {
+    id: wire::SentenceId,
+    is_clients: bool,
+    assignment: Assignment,
+    tried: Vec<NodeKey>,
+    waiter: W,
+    line: Line,
+}
+
+impl<W> Default for Batch<W> {
+    fn default() -> Self {
+        Self { text: String::new(), entries: Vec::new() }
+    }
+}
+
+impl<W> Batch<W> {
+    /// The body of the post.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How many sentences it has.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether it should leave before it takes more.
     pub(super) fn is_full(&self) -> bool {
-        self.items.len() >= FULL_ITEMS || self.text.len() >= FULL_BYTES
+        self.entries.len() >= FULL_ITEMS || self.text.len() >= FULL_BYTES
     }
 
     /// Adds a sentence.
-    pub(super) fn push(
-        &mut self,
-        posted: Sentence<'_>,
-        assignment: Assignment,
-        tried: Vec<NodeKey>,
-        reply: Reply,
-    ) {
-        let start = self.text.len();
-        let mut id = [0; ID_LEN];
-        let id: &str = posted.id.0.hyphenated().encode_lower(&mut id);
-        for part in [BEFORE_ID, id, BEFORE_AUTHOR, posted.author, BEFORE_SENTENCE, posted.sentence, END] {
-            self.text.push_str(part);
-        }
-        let (author, sentence) = (posted.author.len(), posted.sentence.len());
-        let is_clients = posted.is_clients;
-        self.items.push(Item {
-            id: posted.id,
-            is_clients,
-            reply,
-            assignment,
-            tried,
-            start,
-            author,
-            sentence,
-        });
+    pub(super) fn push(&mut self, item: Item<'_, W>) {
+        let Item { sentence: Sentence { id, is_clients, author, sentence }, assignment, tried, waiter } =
+            item;
+        let line = Line::write(&mut self.text, id, author, sentence);
+        self.entries.push(Entry { id, is_clients, assignment, tried, waiter, line });
     }
 
-    /// Empties it for the next sentences; `None` when it is too large to be kept.
-    pub(super) fn recycle(mut self) -> Option<Self> {
-        self.items.clear();
+    /// Its sentences in the order of the lines, each with its id as the line writes it.
+    pub(super) fn sentences(&self) -> impl ExactSizeIterator<Item = (Sentence<'_>, &str)> {
+        self.entries.iter().map(|entry| (entry.sentence(&self.text), entry.line.id(&self.text)))
+    }
+
+    /// Takes the sentences out, in the order of the lines.
+    pub(super) fn drain(&mut self) -> impl ExactSizeIterator<Item = Item<'_, W>> {
+        let Self { text, entries } = self;
+        entries.drain(..).map(|entry| {
+            let sentence = entry.sentence(text);
+            let Entry { assignment, tried, waiter, .. } = entry;
+            Item { sentence, assignment, tried, waiter }
+        })
+    }
+
+    /// Itself without its sentences; `None` when it is too large to be kept.
+    pub(super) fn emptied(mut self) -> Option<Self> {
+        self.entries.clear();
         self.text.clear();
         (self.text.capacity() <= KEPT_BYTES).then_some(self)
     }
 }
 
-impl Item {
-    /// The id as it stands in its line.
-    pub(super) fn id_text<'a>(&self, text: &'a str) -> &'a str {
-        let at = self.start + BEFORE_ID.len();
-        text.get(at..at + ID_LEN).unwrap_or_default()
+impl<W> Entry<W> {
+    fn sentence<'a>(&self, text: &'a str) -> Sentence<'a> {
+        let Self { id, is_clients, line, .. } = self;
+        let (author, sentence) = (line.author(text), line.sentence(text));
+        Sentence { id: *id, is_clients: *is_clients, author, sentence }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::policy::{Candidate, Reason};
+    use proptest::prelude::*;
+
+    /// A choice of a node, whichever.
+    pub(in crate::worker::lane) fn assignment() -> Assignment {
+        let node = NodeKey::of_slot(0);
+        let chosen = Candidate { node, documents: None, ram: None, cpu: None, in_flight: 0, age_ms: None };
+        Assignment { chosen, reason: Reason::Database }
     }
 
-    /// The author's literal.
-    pub(super) fn author<'a>(&self, text: &'a str) -> &'a str {
-        let at = self.start + AUTHOR_AT;
-        text.get(at..at + self.author).unwrap_or_default()
+    /// A batch of sentences `"s"` by `"a"` under these ids; their places are who waits.
+    pub(in crate::worker::lane) fn batch(ids: &[&str]) -> Batch<usize> {
+        let mut batch = Batch::default();
+        for (waiter, id) in ids.iter().enumerate() {
+            let sentence =
+                Sentence { id: id.parse().unwrap(), is_clients: false, author: r#""a""#, sentence: r#""s""# };
+            batch.push(Item { sentence, assignment: assignment(), tried: Vec::new(), waiter });
+        }
+        batch
     }
 
-    /// The sentence's literal.
-    pub(super) fn sentence<'a>(&self, text: &'a str) -> &'a str {
-        let at = self.start + AUTHOR_AT + self.author + BEFORE_SENTENCE.len();
-        text.get(at..at + self.sentence).unwrap_or_default()
-    }
-
-    /// The sentence as it was given.
-    pub(super) fn posted<'a>(&self, text: &'a str) -> Sentence<'a> {
-        Sentence {
-            id: self.id,
-            is_clients: self.is_clients,
-            author: self.author(text),
-            sentence: self.sentence(text),
+    proptest! {
+        #[test]
+        fn a_line_is_what_serde_reads_and_comes_out_as_it_went_in(
+            texts in proptest::collection::vec((any::<u128>(), "x.{0,20}", "x.{0,20}"), 1..6)
+        ) {
+            let literals: Vec<_> = texts
+                .iter()
+                .map(|(id, author, sentence)| {
+                    let literal = |text| serde_json::to_string(text).unwrap();
+                    (wire::SentenceId(uuid::Uuid::from_u128(*id)), literal(author), literal(sentence))
+                })
+                .collect();
+            let mut batch = Batch::default();
+            for (place, (id, author, sentence)) in literals.iter().enumerate() {
+                let sentence = Sentence { id: *id, is_clients: true, author, sentence };
+                batch.push(Item { sentence, assignment: assignment(), tried: Vec::new(), waiter: place });
+            }
+            prop_assert_eq!(batch.len(), texts.len());
+            for (line, (id, author, sentence)) in batch.text().lines().zip(&texts) {
+                let raw = wire::RawSentence::parse(line.as_bytes()).unwrap();
+                prop_assert_eq!(raw.id, Some(wire::SentenceId(uuid::Uuid::from_u128(*id))));
+                prop_assert_eq!((raw.author.text(), raw.sentence.text()), (author.as_str(), sentence.as_str()));
+            }
+            for (item, (id, author, sentence)) in batch.drain().zip(&literals) {
+                let expected = Sentence { id: *id, is_clients: true, author, sentence };
+                prop_assert_eq!(item.sentence, expected);
+            }
+            prop_assert_eq!(batch.len(), 0);
         }
     }
 }

@@ -1,17 +1,19 @@
-//! A keep-alive connection to a node, and one post over it at a time. It tells trouble before the first byte left from
-//! trouble after it, since only the first is safe to forget. Absent: what is posted, and what trouble means.
+//! A keep-alive connection to a node, over whatever stream the network gives, and one post over it at a time. It tells
+//! trouble before the first byte left from trouble after it, since only the first is safe to forget. Absent: what is
+//! posted, and what trouble means.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use super::response::{self, Progress, Response};
 use crate::endpoint::Endpoint;
+use crate::network::{Network, Stream};
 
 /// Room made for each read.
 const READ_BYTES: usize = 16 * 1024;
@@ -29,56 +31,42 @@ pub(super) enum Trouble {
 
 /// A connection to a node.
 pub(super) struct NodeConnection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     head: Vec<u8>,
     answer: Vec<u8>,
-}
-
-/// The head of a post to `path`, up to the value of its content-length.
-pub(super) fn post_head(endpoint: &Endpoint, path: &str, content_type: &str) -> String {
-    let Endpoint { authority, base, .. } = endpoint;
-    format!(
-        "POST {base}{path} HTTP/1.1\r\nhost: {authority}\r\ncontent-type: {content_type}\r\naccept: {content_type}\r\n\
-         content-length: "
-    )
 }
 
 impl NodeConnection {
     /// The open connection in `slot`, or a new one put there.
     pub(super) async fn open<'a>(
         slot: &'a mut Option<Self>,
+        network: &dyn Network,
         endpoint: &Endpoint,
         time: Duration,
     ) -> Result<&'a mut Self, Trouble> {
-        if slot.as_ref().is_some_and(Self::is_stale) {
+        if slot.as_mut().is_some_and(Self::is_stale) {
             *slot = None;
         }
         if slot.is_none() {
-            let connect = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
-            let stream = match timeout(time, connect).await {
+            let stream = match timeout(time, network.connect(endpoint)).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return Err(Trouble::NotSent(format!("cannot connect: {error}"))),
                 Err(_) => return Err(Trouble::NotSent(format!("cannot connect within {time:?}"))),
             };
-            stream.set_nodelay(true).map_err(|error| Trouble::NotSent(error.to_string()))?;
             *slot = Some(Self { stream, head: Vec::new(), answer: Vec::new() });
         }
         slot.as_mut().ok_or_else(|| Trouble::NotSent("no connection".to_owned()))
     }
 
-    /// Whether the node has closed the idle connection, or said something unasked.
-    fn is_stale(&self) -> bool {
-        !matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// Whether the idle connection is of no use any more.
+    fn is_stale(&mut self) -> bool {
+        self.poll_stale(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    /// Ready once the idle connection is of no use any more.
-    pub(super) fn poll_stale(&self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            // Readiness may be left over from the last answer: only a read tells.
-            if ready!(self.stream.poll_read_ready(cx)).is_err() || self.is_stale() {
-                return Poll::Ready(());
-            }
-        }
+    /// Ready once the node has closed the idle connection, or said something unasked.
+    pub(super) fn poll_stale(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0];
+        Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).map(drop)
     }
 
     /// Posts and reads the answer whole. `began` is set once a byte may have left.
@@ -90,8 +78,7 @@ impl NodeConnection {
     ) -> Result<Response, Trouble> {
         self.head.clear();
         self.head.extend_from_slice(post_head.as_bytes());
-        let length = body.len();
-        self.head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        self.head.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
         self.head.extend_from_slice(b"\r\n\r\n");
         began.set(true);
         if let Err((sent, error)) = write_both(&mut self.stream, &self.head, body).await {
@@ -132,7 +119,11 @@ impl NodeConnection {
 }
 
 /// Writes both parts, in one call where the socket takes them; an error comes with the bytes that had left.
-async fn write_both(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> Result<(), (usize, io::Error)> {
+async fn write_both(
+    stream: &mut Box<dyn Stream>,
+    head: &[u8],
+    body: &[u8],
+) -> Result<(), (usize, io::Error)> {
     let mut sent = 0;
     while sent < head.len() + body.len() {
         let parts = [

@@ -1,32 +1,35 @@
-//! One batch to a node that knows ids. A batch that surely did not arrive moves to other nodes at once; one that may
-//! have arrived is repeated to the same node, with the same ids, until the node's deadline. Absent: old nodes.
+//! One batch to a node that knows ids: post, read, judge, and do what the judgement says. A batch that may have been
+//! stored is repeated to the same node, with the same ids, until the node's deadline. Absent: the judgement, which is
+//! `judgement.rs`'s; old nodes.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
+use wire::SentenceId;
+use wire::template::{Data, Fresh};
 
-use super::Lane;
 use super::answers::{self, Verdict};
-use super::batch::Batch;
 use super::connection::{NodeConnection, Trouble};
+use super::judgement::{self, FailedItem, PostEnd, Sentences};
 use super::response::Response;
-use crate::answer::{Data, Receipt};
+use super::{Batch, Lane};
+use crate::answer::Receipt;
 use crate::clock;
-use crate::fleet::Protocol;
+use crate::fleet::{Mark, Protocol};
 use crate::problem::Failure;
 
 /// Pause before the first repetition; each later one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// What to do after an answer.
-enum Next {
-    /// The batch is settled.
-    Done,
-    /// The node is an old one.
-    Singly(Batch),
-    /// The answer does not tell what was stored.
+/// What is left to do after a post.
+enum Rest {
+    /// Every sentence is settled or has gone to another node.
+    Nothing,
+    /// The node is an old one and has stored none of these.
+    OneByOne(Batch),
+    /// These may have been stored; in words, what was seen instead of an answer about them.
     Repeat(Batch, String),
 }
 
@@ -42,32 +45,22 @@ impl Lane {
         let mut doubt: Option<String> = None;
         loop {
             self.balancer().counters.posts.add(1);
-            match self.attempt(&batch, connection, deadline).await {
-                Ok(response) => match self.judge(batch, &response, connection, doubt.is_some()) {
-                    Next::Done => return None,
-                    Next::Singly(batch) => return Some(batch),
-                    Next::Repeat(same, why) => {
-                        batch = same;
-                        self.fell_silent(&why);
-                        doubt = Some(why);
-                    }
-                },
-                Err(Trouble::NotSent(why)) => {
-                    self.fell(&why);
-                    if doubt.is_none() {
-                        self.give_away(batch, true);
-                        return None;
-                    }
-                }
-                Err(Trouble::Unanswered(why)) => {
-                    self.fell_silent(&why);
+            let answered = self.attempt(&batch, connection, deadline).await;
+            let is_reusable = answered.as_ref().is_ok_and(|response| response.reusable);
+            let rest = self.conclude(batch, answered, connection.as_ref(), doubt.as_deref());
+            if !is_reusable || matches!(rest, Rest::Repeat(..)) {
+                *connection = None;
+            }
+            match rest {
+                Rest::Nothing => return None,
+                Rest::OneByOne(batch) => return Some(batch),
+                Rest::Repeat(same, why) => {
+                    batch = same;
                     doubt = Some(why);
                 }
             }
-            *connection = None;
             if Instant::from_std(clock::now()) + pause >= deadline {
-                let why = doubt.unwrap_or_default();
-                let node = &self.name;
+                let (node, why) = (self.name.clone(), doubt.unwrap_or_default());
                 self.leave_in_doubt(batch, |id| Failure::InDoubt {
                     id,
                     node: node.clone(),
@@ -109,116 +102,139 @@ impl Lane {
         slot: &mut Option<NodeConnection>,
         began: &Cell<bool>,
     ) -> Result<Response, Trouble> {
-        let connect_timeout = self.balancer().lane_limits.connect_timeout;
         let reused = slot.is_some();
-        let connection = NodeConnection::open(slot, &self.endpoint, connect_timeout).await?;
-        match connection.exchange(&self.post_head, batch.text.as_bytes(), began).await {
+        let connection = self.connection(slot).await?;
+        match connection.exchange(&self.bulk_head, batch.text().as_bytes(), began).await {
             // An idle connection that ended unseen says nothing about the node.
             Err(Trouble::NotSent(_)) if reused => {
                 *slot = None;
-                let connection = NodeConnection::open(slot, &self.endpoint, connect_timeout).await?;
-                connection.exchange(&self.post_head, batch.text.as_bytes(), began).await
+                let connection = self.connection(slot).await?;
+                connection.exchange(&self.bulk_head, batch.text().as_bytes(), began).await
             }
             done => done,
         }
     }
 
-    /// What follows from an answer. `in_doubt` says that an earlier post of the batch may have been stored: then nothing
-    /// but an answer about each sentence settles it.
-    fn judge(
+    /// Does what follows from the end of a post. `doubt` tells what was seen of an earlier post that may have stored the
+    /// batch.
+    fn conclude(
         &self,
         batch: Batch,
-        response: &Response,
-        connection: &mut Option<NodeConnection>,
-        in_doubt: bool,
-    ) -> Next {
-        let status = response.status;
-        let body = connection.as_ref().map(|connection| connection.body(response)).unwrap_or_default();
-        let next = match status {
-            200 => match answers::read(body, &batch) {
-                Ok(verdicts) => {
-                    self.learn(Protocol::Batch);
-                    self.settle(batch, verdicts, response, in_doubt);
-                    Next::Done
+        answered: Result<Response, Trouble>,
+        connection: Option<&NodeConnection>,
+        doubt: Option<&str>,
+    ) -> Rest {
+        let (end, why) = match answered {
+            Err(Trouble::NotSent(why)) => (PostEnd::NotSent, why),
+            Err(Trouble::Unanswered(why)) => (PostEnd::Unanswered, why),
+            Ok(response) => {
+                let body = connection.map(|connection| connection.body(&response)).unwrap_or_default();
+                match self.read(&batch, &response, body) {
+                    Ok(verdicts) => return self.settle(batch, verdicts, response.mark, doubt.is_some()),
+                    Err(ended) => ended,
                 }
-                Err(why) => {
-                    self.fell_silent(&why);
-                    let node = &self.name;
-                    self.leave_in_doubt(batch, |id| Failure::BadAnswer {
-                        id,
-                        node: node.clone(),
-                        why: why.clone(),
-                    });
-                    *connection = None;
-                    return Next::Done;
-                }
-            },
-            _ if in_doubt => Next::Repeat(batch, format!("the node answered {status} to the repeated post")),
-            404 | 405 => {
-                self.learn(Protocol::Single);
-                Next::Singly(batch)
             }
-            // The node does not take sentences now, whichever they are.
-            401 | 403 | 429 | 503 | 507 => {
-                self.fell(&format!("the node answered {status}"));
-                self.give_away(batch, true);
-                Next::Done
-            }
-            400..=499 => {
-                self.fell_silent(&format!("the node answered {status}"));
-                self.give_away(batch, true);
-                Next::Done
-            }
-            _ => Next::Repeat(batch, format!("the node answered {status}")),
         };
-        if !response.reusable {
-            *connection = None;
+        let (sentences, node) = judgement::of_bulk_post(end, doubt.is_some());
+        self.think_of_node(node, &why);
+        match sentences {
+            Sentences::Elsewhere => self.give_away(batch, true),
+            Sentences::OneByOne => {
+                self.learn(Protocol::Single);
+                return Rest::OneByOne(batch);
+            }
+            // A post that never left says nothing of the earlier one.
+            Sentences::Again if end == PostEnd::NotSent => {
+                return Rest::Repeat(batch, doubt.unwrap_or(&why).to_owned());
+            }
+            Sentences::Again => return Rest::Repeat(batch, why),
+            Sentences::InDoubt => {
+                let node = self.name.clone();
+                self.leave_in_doubt(batch, |id| Failure::BadAnswer {
+                    id,
+                    node: node.clone(),
+                    why: why.clone(),
+                });
+            }
         }
-        next
+        Rest::Nothing
     }
 
-    fn settle(&self, mut batch: Batch, verdicts: Vec<Verdict<'_>>, response: &Response, in_doubt: bool) {
+    /// What the node says of each sentence, or how the post ended without that, and what is told of it.
+    fn read<'a>(
+        &self,
+        batch: &Batch,
+        response: &Response,
+        body: &'a [u8],
+    ) -> Result<Vec<Verdict<'a>>, (PostEnd, String)> {
+        if response.status == 200 {
+            return answers::read(body, batch).map_err(|why| (PostEnd::Unreadable, why));
+        }
+        Err(super::refusal(response.status, body))
+    }
+
+    /// Settles the sentences of an answered batch; those that the node cannot tell of are left.
+    fn settle(
+        &self,
+        mut batch: Batch,
+        verdicts: Vec<Verdict<'_>>,
+        mark: Option<Mark>,
+        in_doubt: bool,
+    ) -> Rest {
+        self.learn(Protocol::Batch);
         let count = |wanted: fn(&Verdict<'_>) -> bool| verdicts.iter().filter(|v| wanted(v)).count() as u64;
         let fresh = count(|verdict| matches!(verdict, Verdict::Fresh { .. }));
         let known = count(|verdict| matches!(verdict, Verdict::Known { .. }));
-        self.balancer().routing().fleet.stored(self.key, fresh, known, response.mark);
+        self.balancer().step(|routing| routing.fleet.stored(self.key, fresh, known, mark));
         self.balancer().counters.stored.add(fresh + known);
-        let mut sick = None;
-        let Batch { text, items } = &mut batch;
-        for (item, verdict) in items.drain(..).zip(verdicts) {
-            let stored = |data| Receipt { node: &self.name, assignment: &item.assignment, data };
+        let (mut again, mut unsure, mut down) = (Batch::default(), None, None);
+        for (item, verdict) in batch.drain().zip(verdicts) {
+            let stored = |data| Ok(Receipt { node: &self.name, assignment: &item.assignment, data });
             match verdict {
-                Verdict::Fresh { date } => {
-                    let (author, sentence, id) = (item.author(text), item.sentence(text), item.id_text(text));
-                    let receipt = stored(Data::Fresh { author, date, id, sentence });
-                    item.reply.settle(Ok(receipt));
+                Verdict::Fresh { id, date } => {
+                    let (author, sentence) = (item.sentence.author, item.sentence.sentence);
+                    item.waiter.settle(stored(Data::Fresh(Fresh { author, date, id, sentence })));
                 }
-                Verdict::Known { stored: json } => {
-                    let receipt = stored(Data::Whole(&json));
-                    item.reply.settle(Ok(receipt));
-                }
-                Verdict::Failed(problem) if problem.status < 500 => {
-                    self.balancer().routing().fleet.released(self.key, 1, true);
-                    self.balancer().counters.invalid.add(1);
-                    item.reply.settle(Err(Failure::Rejected(problem)));
-                }
-                Verdict::Failed(problem) if in_doubt => {
-                    let (node, why) = (&self.name, &problem.detail);
-                    self.leave_one_in_doubt(item, |id| Failure::InDoubt {
-                        id,
-                        node: node.clone(),
-                        why: why.clone(),
-                    });
-                }
+                Verdict::Known { stored: json } => item.waiter.settle(stored(Data::Whole(&json))),
                 Verdict::Failed(problem) => {
-                    self.balancer().routing().fleet.released(self.key, 1, true);
-                    self.move_on(item, text);
-                    sick = Some(problem);
+                    match judgement::of_failed_item(problem.status, problem.ambiguous, in_doubt) {
+                        FailedItem::Refused => {
+                            self.release(1, true);
+                            self.balancer().counters.invalid.add(1);
+                            item.waiter.settle(Err(Failure::Rejected(problem)));
+                        }
+                        FailedItem::Elsewhere => {
+                            self.release(1, true);
+                            self.move_on(item);
+                            down = Some(problem.detail);
+                        }
+                        FailedItem::Again => {
+                            again.push(item);
+                            unsure = Some(problem.detail);
+                        }
+                    }
                 }
             }
         }
-        if let Some(problem) = sick {
-            self.fell(&problem.detail);
+        self.recycle(batch);
+        if let Some(why) = down {
+            self.think_of_node(judgement::Node::Down, &why);
+        }
+        match unsure {
+            Some(why) => {
+                self.think_of_node(judgement::Node::Silent, &why);
+                Rest::Repeat(again, why)
+            }
+            None => Rest::Nothing,
+        }
+    }
+
+    /// Fails every sentence of a batch that may have been stored.
+    fn leave_in_doubt(&self, mut batch: Batch, failure: impl Fn(SentenceId) -> Failure) {
+        // This is where the pairs (id, node) will enter the in-doubt journal, after which the sentences can move to
+        // another node; until then a moved sentence could be stored twice, so the client is told instead.
+        for item in batch.drain() {
+            self.leave_one_in_doubt(item, &failure);
         }
         self.recycle(batch);
     }

@@ -1,0 +1,35 @@
+//! The way to the nodes: a connection is any stream of bytes, so that TLS, or a network that a test makes up, is one more
+//! kind of [`Network`]. Absent: what is said over a connection.
+
+use std::io;
+
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::endpoint::Endpoint;
+
+/// Bytes to a peer and back.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Opens connections to nodes.
+pub(crate) trait Network: Send + Sync {
+    /// Connects to a node. There is no deadline here: whoever connects keeps one.
+    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
+}
+
+/// Plain TCP.
+pub(crate) struct Tcp;
+
+impl Network for Tcp {
+    fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+            // Posts are written whole, so waiting for more to send can only delay them.
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
