@@ -25,6 +25,8 @@ mod request_head;
 mod routing;
 mod sentence;
 mod serve;
+#[cfg(test)]
+mod simulation;
 mod turns;
 mod watch;
 mod worker;

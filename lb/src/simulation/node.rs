@@ -1,0 +1,352 @@
+//! A made-up node: it stores by id in memory that outlives its process, reports honestly, and answers posts over any
+//! stream with the faults that its seed draws. Absent: time of its own; it sleeps by tokio's, which the run holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use wire::{Date, RawSentence, Report, Source};
+
+use crate::random::Random;
+
+/// How often a node reports.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// What a node does with one post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Nothing is wrong.
+    None,
+    /// It takes its time, before storing and before answering.
+    Late,
+    /// It closes before it stores anything.
+    LostPost,
+    /// It stores and closes instead of answering.
+    LostAnswer,
+    /// It stores and closes in the middle of its answer.
+    Truncated,
+    /// It stores and answers twice.
+    Doubled,
+    /// It stores and answers what is no answer.
+    Garbled,
+    /// It stores, or not, and never answers.
+    Silent { stores: bool },
+    /// It answers with this status and stores nothing.
+    Refused(u16),
+    /// It stores, or not, and answers that it cannot tell.
+    Ambiguous { stores: bool },
+    /// It stores, or not, and breaks down with a status that says nothing of storing.
+    Broken { stores: bool },
+    /// It fails every other sentence; whether it stored those it cannot tell.
+    AmbiguousItems { stores: bool },
+    /// It surely did not store every other sentence.
+    FailedItems,
+}
+
+/// A node that can be killed, frozen and asked.
+pub(super) struct Node {
+    state: Mutex<State>,
+    /// Counts the runs of its process; odd while it runs.
+    life: watch::Sender<u32>,
+    frozen: watch::Sender<bool>,
+}
+
+struct State {
+    /// The texts by their ids, as JSON.
+    documents: BTreeMap<String, String>,
+    revision: u64,
+    seq: u64,
+    random: Random,
+    /// Of a hundred posts, how many meet a fault.
+    faults: u64,
+}
+
+impl Node {
+    /// A running node. `faults` of a hundred posts go wrong.
+    pub(super) fn new(seed: u64, faults: u64) -> Arc<Self> {
+        let random = Random::new(seed);
+        let state = State { documents: BTreeMap::new(), revision: 0, seq: 0, random, faults };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            life: watch::Sender::new(1),
+            frozen: watch::Sender::new(false),
+        })
+    }
+
+    /// Whether its process runs.
+    pub(super) fn is_alive(&self) -> bool {
+        *self.life.borrow() % 2 == 1
+    }
+
+    /// Ends its process, and every connection with it.
+    pub(super) fn kill(&self) {
+        if self.is_alive() {
+            self.life.send_modify(|life| *life += 1);
+        }
+    }
+
+    /// Starts its process again, over what it had stored.
+    pub(super) fn start(&self) {
+        let mut state = self.state.lock();
+        if !self.is_alive() {
+            // Revisions and reports are counted anew in each run.
+            (state.revision, state.seq) = (0, 0);
+            self.life.send_modify(|life| *life += 1);
+        }
+    }
+
+    /// Stops its process in its tracks, or lets it go on.
+    pub(super) fn freeze(&self, frozen: bool) {
+        self.frozen.send_replace(frozen);
+    }
+
+    /// From now on nothing goes wrong.
+    pub(super) fn heal(&self) {
+        self.state.lock().faults = 0;
+        self.freeze(false);
+        if !self.is_alive() {
+            self.start();
+        }
+    }
+
+    /// The texts that it holds, as JSON.
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.state.lock().documents.values().cloned().collect()
+    }
+
+    /// Serves one connection until it or the process ends.
+    pub(super) async fn serve(self: Arc<Self>, stream: DuplexStream) {
+        let mut life = self.life.subscribe();
+        tokio::select! {
+            biased;
+            _ = life.changed() => {}
+            _ = self.talk(stream) => {}
+        }
+    }
+
+    /// Answers requests; `None` ends the connection.
+    async fn talk(&self, mut stream: DuplexStream) -> Option<()> {
+        let mut unread = Vec::new();
+        loop {
+            let (path, body) = request(&mut stream, &mut unread).await?;
+            self.is_thawed().await;
+            match path.as_str() {
+                "/report/stream" => self.report(&mut stream).await?,
+                "/sentences" => self.take(&mut stream, &body).await?,
+                _ => respond(&mut stream, 404, "", "{}").await?,
+            }
+        }
+    }
+
+    async fn is_thawed(&self) {
+        let mut frozen = self.frozen.subscribe();
+        frozen.wait_for(|frozen| !frozen).await.ok();
+    }
+
+    async fn report(&self, stream: &mut DuplexStream) -> Option<()> {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await.ok()?;
+        loop {
+            self.is_thawed().await;
+            let report = serde_json::to_string(&self.next_report()).unwrap();
+            stream.write_all(format!("data: {report}\n\n").as_bytes()).await.ok()?;
+            sleep(HEARTBEAT).await;
+        }
+    }
+
+    fn next_report(&self) -> Report {
+        let state = &mut *self.state.lock();
+        state.seq += 1;
+        Report {
+            epoch: self.life.borrow().to_string(),
+            seq: state.seq,
+            sampled_at: Date::from_unix_micros(0),
+            valid: true,
+            ram: None,
+            cpu: None,
+            ram_total_bytes: None,
+            ram_available_bytes: None,
+            per_cpu: Vec::new(),
+            steal: None,
+            window_ms: None,
+            source: Source::Procfs,
+            ram_source: Source::Procfs,
+            cpu_source: Source::Procfs,
+            scope: "host".to_owned(),
+            documents: state.documents.len() as u64,
+            revision: state.revision,
+            in_flight: 0,
+            ready: true,
+            not_ready_because: None,
+        }
+    }
+
+    async fn take(&self, stream: &mut DuplexStream, body: &str) -> Option<()> {
+        let (fault, pause) = {
+            let state = &mut *self.state.lock();
+            (state.draw_fault(), Duration::from_millis(1 + state.random.below(4_000)))
+        };
+        if fault == Fault::Late {
+            sleep(pause).await;
+        }
+        let (status, marks, answer) = match fault {
+            Fault::LostPost => return None,
+            Fault::Refused(status) => (status, String::new(), "{}".to_owned()),
+            Fault::Ambiguous { stores } => {
+                self.store(body, |_| stores);
+                let problem =
+                    wire::Problem::new(503, "store-unavailable", "x", "the commit failed").with_doubt();
+                (503, String::new(), serde_json::to_string(&problem).unwrap())
+            }
+            Fault::Broken { stores } => {
+                self.store(body, |_| stores);
+                (500, String::new(), String::new())
+            }
+            Fault::Silent { stores } => {
+                self.store(body, |_| stores);
+                return std::future::pending().await;
+            }
+            Fault::AmbiguousItems { stores } => {
+                let lines = self.store(body, |n| stores || n % 2 == 0);
+                (200, self.marks(), failed_items(&lines, true))
+            }
+            Fault::FailedItems => {
+                let lines = self.store(body, |n| n % 2 == 0);
+                (200, self.marks(), failed_items(&lines, false))
+            }
+            _ => {
+                let lines = self.store(body, |_| true);
+                (200, self.marks(), lines.into_iter().map(|(_, line)| line).collect())
+            }
+        };
+        if fault == Fault::Late {
+            sleep(pause / 2).await;
+        }
+        self.is_thawed().await;
+        match fault {
+            Fault::LostAnswer => None,
+            Fault::Garbled => respond(stream, 200, "", "{\"status\":\"stored\"}\n").await,
+            Fault::Truncated => {
+                let half = answer.get(..answer.len() / 2).unwrap_or_default();
+                let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n{half}", answer.len());
+                stream.write_all(head.as_bytes()).await.ok()?;
+                None
+            }
+            Fault::Doubled => {
+                respond(stream, status, &marks, &answer).await?;
+                respond(stream, status, &marks, &answer).await
+            }
+            _ => respond(stream, status, &marks, &answer).await,
+        }
+    }
+
+    /// Stores the sentences of a bulk body for whose places `stores` holds, and gives the answer's line of each with
+    /// whether it is stored now.
+    fn store(&self, body: &str, stores: impl Fn(usize) -> bool) -> Vec<(bool, String)> {
+        let state = &mut *self.state.lock();
+        state.revision += 1;
+        let date = "2026-11-23 10:00:00.000000";
+        let mut lines = Vec::new();
+        for (place, line) in body.lines().enumerate() {
+            let sentence = RawSentence::parse(line.as_bytes()).unwrap();
+            let (id, text) = (sentence.id.unwrap().to_string(), sentence.sentence.raw().to_owned());
+            let known = state.documents.get(&id).cloned();
+            if known.is_none() && stores(place) {
+                state.documents.insert(id.clone(), text.clone());
+            }
+            let line = match &known {
+                Some(text) => {
+                    let author: serde_json::Value = serde_json::from_str(sentence.author.raw()).unwrap();
+                    let text: serde_json::Value = serde_json::from_str(text).unwrap();
+                    let stored = json!({"author": author, "date": date, "id": id, "sentence": text});
+                    format!("{}\n", json!({"status": "duplicate", "id": id, "date": date, "stored": stored}))
+                }
+                None => format!("{{\"status\":\"stored\",\"id\":\"{id}\",\"date\":\"{date}\"}}\n"),
+            };
+            lines.push((state.documents.contains_key(&id), line));
+        }
+        lines
+    }
+
+    fn marks(&self) -> String {
+        let state = self.state.lock();
+        let (epoch, revision, documents) = (*self.life.borrow(), state.revision, state.documents.len());
+        format!(
+            "balanza-epoch: {epoch}\r\nbalanza-revision: {revision}\r\nbalanza-documents: {documents}\r\n"
+        )
+    }
+}
+
+/// The answer's lines with every other sentence failed. What is stored and was known before is told as a duplicate all
+/// the same, unless the node cannot tell.
+fn failed_items(lines: &[(bool, String)], ambiguous: bool) -> String {
+    let mut answer = String::new();
+    for (place, (is_stored, line)) in lines.iter().enumerate() {
+        if place % 2 == 0 || (*is_stored && !ambiguous) {
+            answer.push_str(line);
+            continue;
+        }
+        let id: serde_json::Value = serde_json::from_str(line).unwrap();
+        let mut error = wire::Problem::new(503, "store-unavailable", "x", "the store failed");
+        error.ambiguous = ambiguous;
+        let failed = json!({"status": "failed", "id": id["id"], "error": error});
+        answer.push_str(&format!("{failed}\n"));
+    }
+    answer
+}
+
+impl State {
+    fn draw_fault(&mut self) -> Fault {
+        if self.random.below(100) >= self.faults {
+            return Fault::None;
+        }
+        let stores = self.random.below(2) == 0;
+        match self.random.below(12) {
+            0 => Fault::Late,
+            1 => Fault::LostPost,
+            2 => Fault::LostAnswer,
+            3 => Fault::Truncated,
+            4 => Fault::Doubled,
+            5 => Fault::Garbled,
+            6 => Fault::Silent { stores },
+            7 => Fault::Refused([429, 503, 507, 413][usize::try_from(self.random.below(4)).unwrap()]),
+            8 => Fault::Ambiguous { stores },
+            9 => Fault::Broken { stores },
+            10 => Fault::AmbiguousItems { stores },
+            _ => Fault::FailedItems,
+        }
+    }
+}
+
+async fn respond(stream: &mut DuplexStream, status: u16, headers: &str, body: &str) -> Option<()> {
+    let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).await.ok()
+}
+
+/// Path and body of the next request; `unread` keeps what came behind it.
+async fn request(stream: &mut DuplexStream, unread: &mut Vec<u8>) -> Option<(String, String)> {
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 16];
+        let mut request = httparse::Request::new(&mut headers);
+        if let httparse::Status::Complete(head) = request.parse(unread).unwrap() {
+            let length =
+                request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+            let length =
+                length.map_or(0, |header| std::str::from_utf8(header.value).unwrap().parse().unwrap());
+            if unread.len() >= head + length {
+                let path = request.path.unwrap().to_owned();
+                let body = String::from_utf8(unread[head..head + length].to_vec()).unwrap();
+                unread.drain(..head + length);
+                return Some((path, body));
+            }
+        }
+        let n = stream.read_buf(unread).await.ok()?;
+        if n == 0 {
+            return None;
+        }
+    }
+}
