@@ -16,6 +16,7 @@ pub mod elements;
 pub mod exit;
 pub mod journal;
 pub mod nodes;
+pub mod numbers;
 pub mod pace;
 mod perform;
 pub mod plain;

@@ -11,7 +11,7 @@ use crate::address::Address;
 use crate::cli;
 use crate::command::{self, say};
 use crate::exit::{Exit, Failure};
-use crate::pace::sentences;
+use crate::numbers::sentences;
 use crate::plan::{Plan, Source};
 use crate::printable::printable;
 use crate::text::Split;

@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::answer::Cause;
 use crate::author::Seed;
 use crate::journal::Done;
-use crate::pace::{grouped, sentences};
+use crate::numbers::{grouped, sentences};
 use crate::plan::{Plan, Source};
 use crate::send::{End, Progress};
 

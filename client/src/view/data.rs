@@ -9,7 +9,7 @@ use super::parts::{fit, left, pane, right, window, written};
 use super::theme::Theme;
 use crate::app::App;
 use crate::app::data::{Data, Fate, Row, fate_text};
-use crate::pace::{grouped, sentences};
+use crate::numbers::{grouped, sentences};
 use crate::printable::printable;
 use crate::tally::reason;
 

@@ -11,7 +11,7 @@ use super::parts::{bar, fit, left, pane, right};
 use super::theme::Theme;
 use crate::app::App;
 use crate::app::run::{Run, Stage};
-use crate::pace::{duration_text, grouped};
+use crate::numbers::{duration_text, grouped};
 use crate::send::End;
 use crate::tally::reason;
 
