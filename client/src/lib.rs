@@ -9,6 +9,7 @@ pub mod answer;
 pub mod app;
 pub mod author;
 pub mod balancer;
+pub mod cause;
 pub mod cli;
 pub mod clock;
 mod command;

@@ -154,7 +154,7 @@ fn load(path: &Path) -> Result<(Source, Plan, crate::author::Seed), String> {
     }
 }
 
-async fn test(address: Address) -> Result<Look, crate::answer::Cause> {
+async fn test(address: Address) -> Result<Look, crate::cause::Cause> {
     let balancer = Balancer::new(address)?;
     let began = clock::instant();
     let looked = tokio::time::timeout(LOOK_WITHIN, balancer.fleet()).await;
@@ -164,7 +164,7 @@ async fn test(address: Address) -> Result<Look, crate::answer::Cause> {
         // The balancer of 2020 has no such page; that it answers is what counts.
         Ok(Err(Trouble::Refused(_))) => Ok(Look { millis, fleet: None }),
         Ok(Err(Trouble::Unreachable(cause))) => Err(cause),
-        Err(_) => Err(crate::answer::Cause::new(format!("{} does not answer", balancer.address()))),
+        Err(_) => Err(crate::cause::Cause::new(format!("{} does not answer", balancer.address()))),
     }
 }
 
@@ -181,7 +181,7 @@ async fn deliver(
     let (journal, seed, done) = match opened {
         Some(Ok(opened)) => (Some(opened.journal), opened.seed, opened.done),
         Some(Err(error @ JournalError::Busy)) => {
-            return End::Stalled(crate::answer::Cause::new(error.to_string()));
+            return End::Stalled(crate::cause::Cause::new(error.to_string()));
         }
         Some(Err(error)) => {
             tell(events, Event::Warned(format!("A broken run could not be taken up: {error}.")));

@@ -9,9 +9,10 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use wire::NewSentence;
 
-use crate::answer::{Answer, Cause};
+use crate::answer::Answer;
 use crate::author::Seed;
 use crate::balancer::Balancer;
+use crate::cause::Cause;
 use crate::clock;
 
 /// Before anything was ever reached, a wrong address is told this soon.

@@ -3,8 +3,8 @@
 use super::input::Input;
 use super::keys::Action;
 use super::select;
-use crate::answer::Cause;
 use crate::author::{self, Seed};
+use crate::cause::Cause;
 use crate::plan::{Plan, Source};
 use crate::tally::reason;
 

@@ -8,8 +8,8 @@ use wire::FleetView;
 
 use super::picker::{Entry, Preview};
 use crate::address::Address;
-use crate::answer::Cause;
 use crate::author::Seed;
+use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::journal::Done;
 use crate::plan::{Plan, Source};

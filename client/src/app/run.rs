@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::answer::Cause;
+use crate::cause::Cause;
 use crate::pace::Pace;
 use crate::send::{End, Progress};
 use crate::tally::Tally;

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::picker::Entry;
 use super::*;
-use crate::answer::Cause;
 use crate::author::Seed;
+use crate::cause::Cause;
 use crate::exit::Exit;
 use crate::journal::Done;
 use crate::plan::{Plan, Source};

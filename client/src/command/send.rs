@@ -10,9 +10,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::say;
-use crate::answer::Cause;
 use crate::author::Seed;
 use crate::balancer::Balancer;
+use crate::cause::Cause;
 use crate::cli::Send;
 use crate::clock;
 use crate::exit::{Exit, Failure};

@@ -39,7 +39,7 @@ async fn print(balancer: &Balancer, listing: &Listing, json: bool) -> Result<Exi
             continue;
         }
         let listed = serde_json::from_slice::<Listed>(&element).map_err(|error| {
-            failed(crate::answer::Cause::new(format!("the listing holds no sentence: {error}")))
+            failed(crate::cause::Cause::new(format!("the listing holds no sentence: {error}")))
         })?;
         let Listed { server, date, author, sentence } = listed;
         writeln!(
@@ -62,6 +62,6 @@ pub(super) fn trouble(trouble: Trouble) -> Failure {
 }
 
 /// A failure with this cause.
-pub(super) fn failed(cause: crate::answer::Cause) -> Failure {
+pub(super) fn failed(cause: crate::cause::Cause) -> Failure {
     Failure { exit: Exit::Failed, lines: vec![cause.to_string()] }
 }

@@ -11,10 +11,10 @@ use wire::{FleetView, NodeState, NodeView, Share, Source as Origin};
 
 use super::theme::Theme;
 use crate::address::Address;
-use crate::answer::Cause;
 use crate::app::picker::{Entry, Preview};
 use crate::app::{App, Event, Look, Start};
 use crate::author::Seed;
+use crate::cause::Cause;
 use crate::journal::Done;
 use crate::plan::{Plan, Source};
 use crate::send::{End, Progress};
