@@ -18,9 +18,10 @@ use crate::balancer::{Balancer, Trouble};
 use crate::cli::{JOBS, PATIENCE};
 use crate::clock;
 use crate::command::read_file;
-use crate::journal::{Done, Journal, JournalError};
-use crate::plan::{Plan, Source};
-use crate::send::{self, End, Manner, Order, Progress};
+use crate::send::delivery::{self, Manner};
+use crate::send::journal::{Journal, JournalError};
+use crate::send::plan::{Plan, Source};
+use crate::send::{End, Order, Progress};
 use crate::text::{self, Split};
 
 /// Larger files are not counted on the way, and not loaded by accident.
@@ -141,7 +142,7 @@ fn beginning(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn load(path: &Path) -> Result<(Source, Plan, crate::author::Seed), String> {
+fn load(path: &Path) -> Result<(Source, Plan, crate::send::author::Seed), String> {
     let is_plain = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
     if is_plain {
         // A pipe or device may never end.
@@ -204,10 +205,9 @@ async fn deliver(
     tell(events, Event::RunBegan(seed, done));
     let journal = RefCell::new(journal);
     let report = |progress: Progress| {
-        if let Progress::Stored { index, node, filter } = &progress {
+        if let Progress::Stored(done) = &progress {
             *n_missing.borrow_mut() -= 1;
-            let done = Done { index: *index, node: node.clone(), filter: filter.clone() };
-            let written = journal.borrow_mut().as_mut().map_or(Ok(()), |journal| journal.note(&done));
+            let written = journal.borrow_mut().as_mut().map_or(Ok(()), |journal| journal.note(done));
             if let Err(error) = written {
                 *journal.borrow_mut() = None;
                 tell(events, Event::Warned(format!("The journal of this run cannot be written: {error}.")));
@@ -216,7 +216,7 @@ async fn deliver(
         tell(events, Event::Progress(progress));
     };
     let manner = Manner { jobs: usize::from(JOBS), patience: PATIENCE, seed };
-    let end = send::send(&balancer, work, manner, orders, &report).await;
+    let end = delivery::deliver(&balancer, work, manner, orders, &report).await;
     if *n_missing.borrow() == 0
         && let Some(Err(error)) = journal.borrow_mut().take().map(Journal::remove)
     {

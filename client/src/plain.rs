@@ -12,8 +12,8 @@ use crate::cli;
 use crate::command::{self, say};
 use crate::exit::{Exit, Failure};
 use crate::numbers::sentences;
-use crate::plan::{Plan, Source};
 use crate::printable::printable;
+use crate::send::plan::{Plan, Source};
 use crate::text::Split;
 
 /// What the menu begins with.

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::app::data::{Data, Fate, Row, fate_text};
 use crate::numbers::{grouped, sentences};
 use crate::printable::printable;
-use crate::tally::reason;
+use crate::send::tally::reason;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let Some(data) = &app.data else { return };

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::app::run::{Run, Stage};
 use crate::numbers::{duration_text, grouped};
 use crate::send::End;
-use crate::tally::reason;
+use crate::send::tally::reason;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let Some(run) = &app.run else { return };

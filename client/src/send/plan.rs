@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 use wire::NewSentence;
 
+use super::author::Seed;
 use crate::address::Address;
-use crate::author::Seed;
 use crate::cause::Cause;
 use crate::text::{self, Encoding, Split, Unreadable};
 
