@@ -1,9 +1,9 @@
 //! The terminal client: turns text files into sentences, sends them to a balancer, shows where they went.
 //!
-//! `text` cuts a file into sentences, `send` is a run from its plan to its sums, `balancer` is the other end of the wire;
-//! `command` holds the scripted forms, `plain` the menu by lines. The full-screen program is `app` (the state and what
-//! changes it), `view` (what it looks like), `perform` (what it does outside) and `screen` (the loop). The client talks
-//! to a balancer, never to a node.
+//! `text` cuts a file into sentences, `send` is a run from its plan to its sums, `balancer` is the other end of the
+//! wire; `command` holds the scripted forms, `plain` the menu by lines. The full-screen program is `app` (the state and
+//! what changes it), `view` (what it looks like), `perform` (what it does outside) and `screen` (the loop). The client
+//! talks to a balancer, never to a node.
 
 pub mod address;
 pub mod answer;

@@ -1,5 +1,5 @@
-//! A send: the sentences of some files on their way into a balancer, known as a run. PURE: this file names the rooms and
-//! holds what they tell each other and the screen; only `journal` and `delivery` below it touch the outside.
+//! A send: the sentences of some files on their way into a balancer, known as a run. PURE: this file names the rooms
+//! and holds what they tell each other and the screen; only `journal` and `delivery` below it touch the outside.
 //!
 //! The life of a run, and the room of each step:
 //!
@@ -7,12 +7,12 @@
 //! |---|---|---|
 //! | planned: files become sentences, each with its place; the run gets its name | `plan` | pure |
 //! | authored: an id and an author for each place, the same after a break | `author` | pure |
-//! | journalled: what an earlier run of that name stored is left out, what this one stores is noted | `journal` | one file |
+//! | journalled: what this run stores is noted, and left out when it is taken up again | `journal` | one file |
 //! | delivered: posts, repeats, pauses, and the end | `delivery` | network and clock |
 //! | paced: how fast, how long still | `pace` | pure |
 //! | tallied: which node took how many, and why | `tally` | pure |
 //!
-//! The scripted form (`command/send.rs`) and the screen (`perform.rs`) lead a run through these steps.
+//! The scripted form (`command/send.rs`) and the screen (`perform/run.rs`) lead a run through these steps.
 
 pub mod author;
 pub mod delivery;
