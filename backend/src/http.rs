@@ -9,6 +9,7 @@ mod cursor;
 mod observe;
 mod post;
 mod read;
+mod route;
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, ResponseError, guard, web
 use tokio::sync::watch;
 use wire::contract::LOAD_HEADER;
 
-use crate::metrics::{Metrics, RouteName};
+use self::route::RouteName;
+use crate::metrics::Metrics;
 use crate::problem::Failure;
 use crate::report::{Frame, Reporter};
 use crate::store::Store;
@@ -75,7 +77,7 @@ pub fn app(
             let answer = service.call(request);
             async move {
                 let mut response = answer.await?;
-                node.metrics.answered(route, response.status().as_u16());
+                node.metrics.answered(route.label(), response.status().as_u16());
                 let headers = response.headers_mut();
                 if let Ok(load) = HeaderValue::from_str(&node.reporter.load().orca) {
                     headers.insert(HeaderName::from_static(LOAD_HEADER), load);

@@ -175,7 +175,7 @@ pub async fn run(
         reporter: Arc::clone(&reporter),
         frames: newest,
         tokens: config.tokens,
-        metrics: metrics::Metrics::default(),
+        metrics: metrics::Metrics::new(Arc::clone(&reporter), store_kind),
         store_kind,
     });
 

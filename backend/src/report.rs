@@ -24,6 +24,7 @@ const COALESCE: Duration = Duration::from_millis(20);
 const COUNT_PACE: Duration = Duration::from_millis(200);
 
 /// Makes reports.
+#[derive(Debug)]
 pub struct Reporter {
     epoch: String,
     store: watch::Receiver<State>,

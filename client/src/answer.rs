@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cause::Cause;
 use crate::printable::fitted;
 
 /// Longest wait that a `Retry-After` is followed for.
@@ -31,42 +32,6 @@ pub enum Answer {
     },
     /// Not stored, and a repeat would not help.
     Refused(Cause),
-}
-
-/// Why something was not done, in words, with what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Cause {
-    /// What happened.
-    pub detail: String,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-    /// The field at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// The HTTP status, where there was an answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-}
-
-impl Cause {
-    /// A cause that is told by its words alone.
-    pub fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), remedy: None, field: None, status: None }
-    }
-
-    /// Names what to do about it.
-    #[must_use]
-    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
-        Self { remedy: Some(remedy.into()), ..self }
-    }
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.detail)?;
-        self.remedy.as_ref().map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
-    }
 }
 
 /// The parts of a routed answer that the old balancer has too.

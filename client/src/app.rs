@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 use crate::address::Address;
-use crate::answer::Cause;
+use crate::cause::Cause;
 use data::{Data, Fate};
 pub use event::{Effect, Event, Look, Parcel};
 use input::Input;

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use wire::{FleetView, NewSentence};
 
 use crate::address::Address;
-use crate::answer::{Answer, Cause, cause_of, judge};
+use crate::answer::{Answer, cause_of, judge};
+use crate::cause::Cause;
 use crate::elements::Elements;
 
 /// A connection is there within this, or the balancer is not.

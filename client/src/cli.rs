@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::address::Address;
-use crate::author;
+use crate::send::author;
 use crate::text::Split;
 
 /// Turns text files into sentences, sends them to a balancer, and shows where they went.

@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use crate::author::Seed;
+use crate::send::author::Seed;
 
 /// The monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "the one read of the monotonic clock")]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::{Exit, Failure};
-use crate::plan::{Plan, Source};
+use crate::send::plan::{Plan, Source};
 use crate::text::Split;
 
 /// Reads files whole; `-` is standard input.

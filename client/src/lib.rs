@@ -1,30 +1,28 @@
 //! The terminal client: turns text files into sentences, sends them to a balancer, shows where they went.
 //!
-//! `text`, `plan` and `author` say what is sent, `send` and `balancer` send it, `journal` remembers what was stored;
-//! `command` holds the scripted forms, `plain` the menu by lines. The full-screen program is `app` (the state and what
-//! changes it), `view` (what it looks like), `perform` (what it does outside) and `screen` (the loop). The client talks to a balancer, never to a node.
+//! `text` cuts a file into sentences, `send` is a run from its plan to its sums, `balancer` is the other end of the
+//! wire; `command` holds the scripted forms, `plain` the menu by lines. The full-screen program is `app` (the state and
+//! what changes it), `view` (what it looks like), `perform` (what it does outside) and `screen` (the loop). The client
+//! talks to a balancer, never to a node.
 
 pub mod address;
 pub mod answer;
 pub mod app;
-pub mod author;
 pub mod balancer;
+pub mod cause;
 pub mod cli;
 pub mod clock;
 mod command;
 pub mod elements;
 pub mod exit;
-pub mod journal;
 pub mod nodes;
-pub mod pace;
+pub mod numbers;
 mod perform;
 pub mod plain;
-pub mod plan;
 pub mod printable;
 mod screen;
 pub mod send;
 pub mod table;
-pub mod tally;
 mod terminal;
 pub mod text;
 pub mod view;

@@ -2,7 +2,7 @@
 
 use wire::{NodeState, NodeView, Share, Source};
 
-use crate::pace::grouped;
+use crate::numbers::grouped;
 
 /// The names of the cells.
 pub const HEAD: [&str; 10] =

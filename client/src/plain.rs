@@ -11,9 +11,9 @@ use crate::address::Address;
 use crate::cli;
 use crate::command::{self, say};
 use crate::exit::{Exit, Failure};
-use crate::pace::sentences;
-use crate::plan::{Plan, Source};
+use crate::numbers::sentences;
 use crate::printable::printable;
+use crate::send::plan::{Plan, Source};
 use crate::text::Split;
 
 /// What the menu begins with.

@@ -69,7 +69,7 @@ fn title(app: &App, theme: &Theme, width: u16) -> Line<'static> {
         || "no file".to_owned(),
         |data| {
             let name = data.source.name.rsplit('/').next().unwrap_or(&data.source.name);
-            format!("{name}, {}", crate::pace::sentences(data.rows.len() as u64))
+            format!("{name}, {}", crate::numbers::sentences(data.rows.len() as u64))
         },
     );
     let to = app.address.as_ref().map_or_else(|| "no balancer".to_owned(), ToString::to_string);

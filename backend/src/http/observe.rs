@@ -79,8 +79,7 @@ impl Drop for Reader {
 
 /// `GET /metrics`.
 pub(super) async fn metrics(node: Data<Node>) -> HttpResponse {
-    let text = node.metrics.write(&node.reporter.report(), node.store_kind);
-    HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(text)
+    HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(node.metrics.write())
 }
 
 /// `GET /livez`: the process answers. Nothing else is asked, so that no outage elsewhere restarts it.

@@ -8,8 +8,8 @@ use super::run::{Run, Stage};
 use super::{App, ENTRIES, Effect, Parcel, Screen, select, sentence_case};
 use crate::address::Address;
 use crate::exit::Exit;
-use crate::plan::key;
 use crate::send::Order;
+use crate::send::plan::key;
 use crate::text::Split;
 
 impl App {

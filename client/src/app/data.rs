@@ -3,10 +3,10 @@
 use super::input::Input;
 use super::keys::Action;
 use super::select;
-use crate::answer::Cause;
-use crate::author::{self, Seed};
-use crate::plan::{Plan, Source};
-use crate::tally::reason;
+use crate::cause::Cause;
+use crate::send::author::{self, Seed};
+use crate::send::plan::{Plan, Source};
+use crate::send::tally::reason;
 
 /// One sentence of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,12 +8,11 @@ use wire::FleetView;
 
 use super::picker::{Entry, Preview};
 use crate::address::Address;
-use crate::answer::Cause;
-use crate::author::Seed;
+use crate::cause::Cause;
 use crate::exit::Exit;
-use crate::journal::Done;
-use crate::plan::{Plan, Source};
-use crate::send::{End, Order, Progress};
+use crate::send::author::Seed;
+use crate::send::plan::{Plan, Source};
+use crate::send::{Done, End, Order, Progress};
 
 /// Something that happened outside.
 #[derive(Clone, Debug)]

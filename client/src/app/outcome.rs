@@ -9,12 +9,11 @@ use super::picker::{Entry, complete};
 use super::run::{Run, Stage};
 use super::{App, Effect, Look, Screen, sentence_case};
 use crate::address::Address;
-use crate::answer::Cause;
-use crate::author::Seed;
-use crate::journal::Done;
-use crate::pace::{grouped, sentences};
-use crate::plan::{Plan, Source};
-use crate::send::{End, Progress};
+use crate::cause::Cause;
+use crate::numbers::{grouped, sentences};
+use crate::send::author::Seed;
+use crate::send::plan::{Plan, Source};
+use crate::send::{Done, End, Progress};
 
 /// How often a tested balancer's fleet is looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -123,7 +122,7 @@ impl App {
             run.note(&progress);
         }
         match progress {
-            Progress::Stored { index, node, filter } => {
+            Progress::Stored(Done { index, node, filter }) => {
                 if let Some(data) = &mut self.data {
                     data.note(index, Fate::Stored(node, filter));
                 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::answer::Cause;
-use crate::pace::Pace;
-use crate::send::{End, Progress};
-use crate::tally::Tally;
+use crate::cause::Cause;
+use crate::send::pace::Pace;
+use crate::send::tally::Tally;
+use crate::send::{Done, End, Progress};
 
 /// Where a run stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Run {
     /// Counts what happened to a sentence.
     pub fn note(&mut self, progress: &Progress) {
         match progress {
-            Progress::Stored { node, filter, .. } => {
+            Progress::Stored(Done { node, filter, .. }) => {
                 self.tally.add(node, filter);
                 self.trouble = None;
             }

@@ -5,12 +5,11 @@ use proptest::prelude::*;
 
 use super::picker::Entry;
 use super::*;
-use crate::answer::Cause;
-use crate::author::Seed;
+use crate::cause::Cause;
 use crate::exit::Exit;
-use crate::journal::Done;
-use crate::plan::{Plan, Source};
-use crate::send::{End, Order, Progress};
+use crate::send::author::Seed;
+use crate::send::plan::{Plan, Source};
+use crate::send::{Done, End, Order, Progress};
 use crate::text::Split;
 
 const SEED: Seed = Seed { started_ms: 1, random: 2 };
@@ -39,7 +38,7 @@ fn aim(app: &mut App) {
 }
 
 fn stored(index: usize) -> Event {
-    Event::Progress(Progress::Stored { index, node: "A".to_owned(), filter: "ram".to_owned() })
+    Event::Progress(Progress::Stored(Done { index, node: "A".to_owned(), filter: "ram".to_owned() }))
 }
 
 fn send(app: &mut App) -> Parcel {

@@ -10,17 +10,19 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::say;
-use crate::answer::Cause;
-use crate::author::Seed;
 use crate::balancer::Balancer;
+use crate::cause::Cause;
 use crate::cli::Send;
 use crate::clock;
 use crate::exit::{Exit, Failure};
-use crate::journal::{Done, Journal, JournalError};
-use crate::pace::{Pace, duration_text, grouped, sentences};
-use crate::plan::{Fault, Plan, key};
-use crate::send::{self, End, Manner, Order, Progress};
-use crate::tally::Tally;
+use crate::numbers::{duration_text, grouped, sentences};
+use crate::send::author::Seed;
+use crate::send::delivery::{self, Manner};
+use crate::send::journal::{Journal, JournalError};
+use crate::send::pace::Pace;
+use crate::send::plan::{Fault, Plan, key};
+use crate::send::tally::Tally;
+use crate::send::{Done, End, Order, Progress};
 
 /// How often the line of progress is written anew.
 const EVERY: Duration = Duration::from_millis(100);
@@ -153,7 +155,7 @@ impl Run {
         let (order, orders) = watch::channel(Order::Run);
         let tell = |progress| self.note(progress);
         let shows = std::io::stderr().is_terminal() && !arguments.json;
-        let sending = send::send(&balancer, work, manner, orders, &tell);
+        let sending = delivery::deliver(&balancer, work, manner, orders, &tell);
         tokio::pin!(sending);
         let mut ticks = tokio::time::interval(EVERY);
         let mut pace = Pace::default();
@@ -183,11 +185,11 @@ impl Run {
     fn note(&self, progress: Progress) {
         let mut accounts = self.accounts.borrow_mut();
         match progress {
-            Progress::Stored { index, node, filter } => {
+            Progress::Stored(done) => {
                 accounts.answered += 1;
                 accounts.trouble = None;
-                accounts.tally.add(&node, &filter);
-                self.write_down(&Done { index, node, filter });
+                accounts.tally.add(&done.node, &done.filter);
+                self.write_down(&done);
             }
             Progress::Failed { index, cause } => {
                 accounts.answered += 1;

@@ -5,6 +5,7 @@ use std::io::Write;
 use futures_util::StreamExt;
 
 use crate::balancer::{Balancer, Listed, Listing, Trouble};
+use crate::cause::Cause;
 use crate::cli::Sentences;
 use crate::exit::{Exit, Failure};
 use crate::printable::printable;
@@ -38,9 +39,8 @@ async fn print(balancer: &Balancer, listing: &Listing, json: bool) -> Result<Exi
             out.write_all(b"\n")?;
             continue;
         }
-        let listed = serde_json::from_slice::<Listed>(&element).map_err(|error| {
-            failed(crate::answer::Cause::new(format!("the listing holds no sentence: {error}")))
-        })?;
+        let listed = serde_json::from_slice::<Listed>(&element)
+            .map_err(|error| failed(Cause::new(format!("the listing holds no sentence: {error}"))))?;
         let Listed { server, date, author, sentence } = listed;
         writeln!(
             out,
@@ -62,6 +62,6 @@ pub(super) fn trouble(trouble: Trouble) -> Failure {
 }
 
 /// A failure with this cause.
-pub(super) fn failed(cause: crate::answer::Cause) -> Failure {
+pub(super) fn failed(cause: Cause) -> Failure {
     Failure { exit: Exit::Failed, lines: vec![cause.to_string()] }
 }

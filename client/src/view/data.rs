@@ -9,9 +9,9 @@ use super::parts::{fit, left, pane, right, window, written};
 use super::theme::Theme;
 use crate::app::App;
 use crate::app::data::{Data, Fate, Row, fate_text};
-use crate::pace::{grouped, sentences};
+use crate::numbers::{grouped, sentences};
 use crate::printable::printable;
-use crate::tally::reason;
+use crate::send::tally::reason;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let Some(data) = &app.data else { return };

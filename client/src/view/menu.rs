@@ -9,7 +9,7 @@ use super::parts::{fit, fit_end, left, pane};
 use super::theme::Theme;
 use crate::app::run::{Run, Stage};
 use crate::app::{App, ENTRIES};
-use crate::pace::{grouped, sentences};
+use crate::numbers::{grouped, sentences};
 
 /// Columns of an entry's name.
 const LABEL: usize = 34;

@@ -9,7 +9,7 @@ use super::parts::{fit, left, pane, right, window, written};
 use super::theme::Theme;
 use crate::app::App;
 use crate::app::picker::{Picker, Preview};
-use crate::pace::sentences;
+use crate::numbers::sentences;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let picker = &app.picker;

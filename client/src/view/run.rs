@@ -11,9 +11,9 @@ use super::parts::{bar, fit, left, pane, right};
 use super::theme::Theme;
 use crate::app::App;
 use crate::app::run::{Run, Stage};
-use crate::pace::{duration_text, grouped};
+use crate::numbers::{duration_text, grouped};
 use crate::send::End;
-use crate::tally::reason;
+use crate::send::tally::reason;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let Some(run) = &app.run else { return };

@@ -11,13 +11,12 @@ use wire::{FleetView, NodeState, NodeView, Share, Source as Origin};
 
 use super::theme::Theme;
 use crate::address::Address;
-use crate::answer::Cause;
 use crate::app::picker::{Entry, Preview};
 use crate::app::{App, Event, Look, Start};
-use crate::author::Seed;
-use crate::journal::Done;
-use crate::plan::{Plan, Source};
-use crate::send::{End, Progress};
+use crate::cause::Cause;
+use crate::send::author::Seed;
+use crate::send::plan::{Plan, Source};
+use crate::send::{Done, End, Progress};
 use crate::text::{Encoding, Split};
 
 const SEED: Seed = Seed { started_ms: 1_700_000_000_000, random: 42 };
@@ -118,7 +117,7 @@ fn sending() -> App {
             [("A", "database"), ("B", "database"), ("B", "ram"), ("A", "cpu"), ("B", "database")]
         {
             let (node, filter) = (node.to_owned(), filter.to_owned());
-            app.update(Event::Progress(Progress::Stored { index: 1, node, filter }));
+            app.update(Event::Progress(Progress::Stored(Done { index: 1, node, filter })));
         }
         app.update(Event::Tick(began + Duration::from_millis(100) * tenth));
     }

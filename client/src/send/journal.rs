@@ -9,24 +9,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::author::Seed;
+use super::Done;
+use super::author::Seed;
 
 /// A run's file, held under a lock.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
     path: PathBuf,
-}
-
-/// A sentence that an earlier, broken run has stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
-    /// Its place in the run.
-    pub index: usize,
-    /// The node that holds it.
-    pub node: String,
-    /// Which part of the rule chose the node.
-    pub filter: String,
 }
 
 /// A journal, and what it says of an earlier run.

@@ -56,33 +56,6 @@ impl Pace {
     }
 }
 
-/// `9 s`, `2 min 05 s`, `1 h 02 min`.
-pub fn duration_text(seconds: u64) -> String {
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s} s"),
-        (0, m, s) => format!("{m} min {s:02} s"),
-        (h, m, _) => format!("{h} h {m:02} min"),
-    }
-}
-
-/// `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 sentence`, `1,204 sentences`.
-pub fn sentences(number: u64) -> String {
-    format!("{} {}", grouped(number), if number == 1 { "sentence" } else { "sentences" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,12 +82,5 @@ mod tests {
             pace.note(start + Duration::from_secs(second), 7);
         }
         assert_eq!((pace.per_second(), pace.seconds_left(5)), (Some(0), None));
-    }
-
-    #[test]
-    fn numbers_are_written_to_be_read() {
-        assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
-        assert_eq!([0, 1, 2].map(sentences), ["0 sentences", "1 sentence", "2 sentences"]);
-        assert_eq!([9, 125, 3725].map(duration_text), ["9 s", "2 min 05 s", "1 h 02 min"]);
     }
 }

@@ -3,9 +3,9 @@
 use sha2::{Digest, Sha256};
 use wire::NewSentence;
 
+use super::author::Seed;
 use crate::address::Address;
-use crate::answer::Cause;
-use crate::author::Seed;
+use crate::cause::Cause;
 use crate::text::{self, Encoding, Split, Unreadable};
 
 /// A file's bytes and the name that messages call it by.
