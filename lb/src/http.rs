@@ -5,11 +5,13 @@ mod bulk;
 mod fleet;
 mod listing;
 mod merge;
+mod metrics;
 mod observe;
 mod sentence;
 mod threads;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::{HttpService, KeepAlive};
@@ -18,6 +20,7 @@ use actix_web::dev::AppConfig;
 use actix_web::http::{StatusCode, header};
 use actix_web::{App, HttpRequest, HttpResponse, Resource, guard, web};
 use futures_util::future::LocalBoxFuture;
+use prometheus_client::registry::Registry;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use wire::Problem;
@@ -37,6 +40,7 @@ struct State {
     worker: Rc<Worker>,
     /// For reading from nodes; posts go through the lanes.
     reader: reqwest::Client,
+    metrics: Registry,
 }
 
 type Shared = web::Data<State>;
@@ -48,7 +52,8 @@ async fn make(
     stopping: watch::Receiver<bool>,
 ) -> Result<Serve, ()> {
     let limits = worker.client_limits.clone();
-    let app = App::new().app_data(web::Data::new(State { worker, reader })).configure(routes);
+    let metrics = metrics::registry(Arc::clone(&worker.balancer));
+    let app = App::new().app_data(web::Data::new(State { worker, reader, metrics })).configure(routes);
     let server = HttpService::build()
         .keep_alive(KeepAlive::Timeout(limits.idle_timeout))
         .client_request_timeout(limits.header_timeout)
@@ -78,7 +83,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/fleet/{node}/drain").route(web::post().to(fleet::drain)))
         .service(at("/fleet/{node}/ready").route(web::post().to(fleet::ready)))
         .service(at("/decisions").route(read().to(fleet::decisions)))
-        .service(at("/metrics").route(read().to(observe::metrics)))
+        .service(at("/metrics").route(read().to(metrics::get)))
         .service(at("/livez").route(read().to(observe::livez)))
         .service(at("/readyz").route(read().to(observe::readyz)))
         .service(at("/openapi.json").route(read().to(observe::openapi)))
