@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use wire::{Report, Share, Source};
 
-use crate::sampler::{label, ratio};
+use crate::sampler::ratio;
 use crate::store::Outcome;
 
 /// The media type of [`Metrics::write`].
@@ -190,7 +190,7 @@ fn shares(out: &mut String, report: &Report) -> std::fmt::Result {
     for (half, source) in [("ram", report.ram_source), ("cpu", report.cpu_source)] {
         for known in [Source::Ebpf, Source::Procfs] {
             let is = u8::from(source == known);
-            writeln!(out, "{name}{{half=\"{half}\",source=\"{}\"}} {is}", label(known))?;
+            writeln!(out, "{name}{{half=\"{half}\",source=\"{known}\"}} {is}")?;
         }
     }
     Ok(())
