@@ -12,7 +12,6 @@ pub mod balancer;
 pub mod cli;
 pub mod clock;
 mod command;
-pub mod elements;
 pub mod exit;
 pub mod journal;
 pub mod nodes;
