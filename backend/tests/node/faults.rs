@@ -61,9 +61,12 @@ async fn a_bad_sentence_is_told_what_is_wrong_with_it() {
     // The same without a length to look at.
     let pieces = (0..8).map(|_| Ok::<_, std::io::Error>("y".repeat(MAX_SENTENCE_BODY_BYTES / 4)));
     door.check(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)), "413 too-large -").await;
-    for content_type in
-        ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"]
-    {
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/x-ndjson",
+        "application/json; charset=latin1",
+    ] {
         let door = Door { content_type, method: Method::POST, ..door };
         door.check(r#"{"author":"a","sentence":"b"}"#, "415 unsupported-media-type content-type").await;
     }
