@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ebpf_sensor::{PIN_DIRECTORY, ProbeChoice, Scope};
+use wire::Token;
 
 use crate::store::mongo;
-use crate::token::{Token, Tokens};
+use crate::token::{self, Tokens};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -326,7 +327,7 @@ impl Check<'_> {
 
     fn token(&mut self, name: &str) -> Option<Token> {
         self.one(name, |file| {
-            Token::read(PathBuf::from(file).as_path()).map_err(|problem| {
+            token::read(Path::new(file)).map_err(|problem| {
                 format!("{problem}; write the token into the file, with `openssl rand -hex 32 > FILE`")
             })
         })

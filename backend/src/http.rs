@@ -5,7 +5,6 @@
 
 mod body;
 mod bulk;
-mod cursor;
 mod observe;
 mod post;
 mod read;

@@ -84,8 +84,7 @@ pub struct Ready {
 
 impl std::fmt::Display for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (ram, cpu) = (sampler::label(self.sources.ram), sampler::label(self.sources.cpu));
-        let Self { address, store, .. } = self;
+        let Self { address, store, sources: Sources { ram, cpu }, .. } = self;
         write!(f, "balanza-backend ready on http://{address} (store {store}, ram {ram}, cpu {cpu})")
     }
 }

@@ -1,9 +1,12 @@
-//! Errors as the wire tells them: the one table from what went wrong to status, code and remedy.
+//! Errors as the wire tells them: what happened, with its kind, its words and its remedy. Absent: the kinds themselves,
+//! which `wire::problem` lists.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use wire::contract::PROBLEM_JSON;
+use wire::media::Unread;
+use wire::problem::Kind;
 use wire::{InvalidSentence, Problem};
 
 use crate::store::StoreError;
@@ -26,7 +29,7 @@ impl Failure {
 
     /// No such path.
     pub fn no_route(path: &str) -> Self {
-        Problem::new(404, "no-route", "There is nothing here", format!("no resource has the path {path}"))
+        Problem::of(Kind::NoRoute, format!("no resource has the path {path}"))
             .with_remedy("see /openapi.json for what there is")
             .into()
     }
@@ -34,14 +37,13 @@ impl Failure {
     /// The path exists and does not know the method.
     pub fn method(method: &str, path: &str, allow: &'static str) -> Self {
         let detail = format!("{path} does not know the method {method}");
-        let problem = Problem::new(405, "method-not-allowed", "The method is not allowed", detail)
-            .with_remedy(format!("use {allow}"));
+        let problem = Problem::of(Kind::MethodNotAllowed, detail).with_remedy(format!("use {allow}"));
         Self::from(problem).with_header(header::ALLOW, HeaderValue::from_static(allow))
     }
 
     /// No sentence under this id.
     pub fn no_sentence(id: &str) -> Self {
-        Problem::new(404, "no-sentence", "There is no such sentence", format!("no sentence has the id {id}"))
+        Problem::of(Kind::NoSentence, format!("no sentence has the id {id}"))
             .with_field("id")
             .with_remedy("see GET /sentence for those there are; another node may have it")
             .into()
@@ -49,59 +51,36 @@ impl Failure {
 
     /// A parameter of the query or the path is wrong.
     pub fn parameter(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Problem::new(400, "bad-parameter", "A parameter is wrong", detail)
-            .with_field(name)
-            .with_remedy(remedy)
-            .into()
-    }
-
-    /// The body is of a type that this path does not read.
-    pub fn media_type(found: &str, remedy: &'static str) -> Self {
-        Problem::new(415, "wrong-media-type", "The body has the wrong type", format!("the body is {found}"))
-            .with_field("content-type")
-            .with_remedy(remedy)
-            .into()
-    }
-
-    /// The body is packed, and nothing here unpacks.
-    pub fn content_encoding(found: &str) -> Self {
-        Problem::new(415, "packed-body", "The body is packed", format!("the body is encoded as {found}"))
-            .with_field("content-encoding")
-            .with_remedy("send it as it is")
-            .into()
+        Problem::of(Kind::BadParameter, detail).with_field(name).with_remedy(remedy).into()
     }
 
     /// The body is longer than this path reads.
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("the body has more than {limit} bytes");
-        Problem::new(413, "too-large", "The body is too large", detail)
-            .with_remedy("send it in smaller parts")
-            .into()
+        Problem::of(Kind::TooLarge, detail).with_remedy("send it in smaller parts").into()
     }
 
     /// More items than one bulk post may have.
     pub fn too_many(found: usize, limit: usize) -> Self {
         let detail = format!("the body has {found} sentences; the limit is {limit}");
-        Problem::new(413, "too-many", "The body has too many sentences", detail)
-            .with_remedy(format!("send at most {limit} at once"))
-            .into()
+        Problem::of(Kind::TooMany, detail).with_remedy(format!("send at most {limit} at once")).into()
     }
 
     /// The body did not arrive in time.
     pub fn too_slow(seconds: u64) -> Self {
         let detail = format!("the body did not arrive within {seconds} seconds");
-        Problem::new(408, "too-slow", "The body came too slowly", detail).with_remedy("send it again").into()
+        Problem::of(Kind::TimedOut, detail).with_remedy("send it again").into()
     }
 
     /// The connection broke, or the body's framing is wrong.
     pub fn broken_body(detail: &str) -> Self {
         let detail = format!("the body could not be read: {detail}");
-        Problem::new(400, "broken-body", "The body is broken", detail).with_remedy("send it again").into()
+        Problem::of(Kind::BrokenBody, detail).with_remedy("send it again").into()
     }
 
     /// The bulk body is neither an array nor lines.
     pub fn not_bulk(detail: impl Into<String>) -> Self {
-        Problem::new(400, "not-json", "The body is no list of sentences", detail)
+        Problem::of(Kind::NotJson, detail)
             .with_remedy(
                 r#"send [{"id":"…","author":"…","sentence":"…"}, …], or one object per line as application/x-ndjson"#,
             )
@@ -110,8 +89,7 @@ impl Failure {
 
     /// The request needs a token and has none, or a wrong one.
     pub fn unauthorized(kind: &str) -> Self {
-        let detail = format!("this needs the {kind} token");
-        let problem = Problem::new(401, "no-token", "A token is needed", detail)
+        let problem = Problem::of(Kind::NoToken, format!("this needs the {kind} token"))
             .with_field("authorization")
             .with_remedy(format!("add -H 'authorization: Bearer TOKEN' with the {kind} token"));
         Self::from(problem).with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
@@ -119,31 +97,31 @@ impl Failure {
 
     /// The token is not the one that this needs.
     pub fn forbidden(kind: &str) -> Self {
-        Problem::new(
-            403,
-            "wrong-token",
-            "The token does not allow this",
-            format!("this needs the {kind} token"),
-        )
-        .with_field("authorization")
-        .with_remedy(format!("use the {kind} token that the node was started with"))
-        .into()
+        Problem::of(Kind::WrongToken, format!("this needs the {kind} token"))
+            .with_field("authorization")
+            .with_remedy(format!("use the {kind} token that the node was started with"))
+            .into()
     }
 
     /// Nobody may do this, because no token was set up.
     pub fn no_token_configured() -> Self {
-        let detail = "this needs the admin token, and this node has none";
-        Problem::new(403, "no-admin-token", "The node has no admin token", detail)
+        Problem::of(Kind::NoAdminToken, "this needs the admin token, and this node has none")
             .with_remedy("start the node with --admin-token-file FILE")
             .into()
     }
 
     /// The node is stopping or its store is not usable.
     pub fn not_ready(reason: &str) -> Self {
-        let problem = Problem::new(503, "not-ready", "The node is not ready", format!("not ready: {reason}"))
+        let problem = Problem::of(Kind::NotReady, format!("not ready: {reason}"))
             .with_remedy("try again, or another node");
         Self::from(problem).with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
+}
+
+/// The store refused one sentence and keeps on; `None` where it does not say why.
+pub fn refused(why: Option<String>) -> Problem {
+    let why = why.unwrap_or_else(|| "the store gave no outcome for it".to_owned());
+    Problem::of(Kind::Refused, why).with_remedy("see the node's log")
 }
 
 impl From<Problem> for Failure {
@@ -158,23 +136,25 @@ impl From<InvalidSentence> for Failure {
     }
 }
 
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        Problem::from(unread).into()
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let detail = error.to_string();
-        let again = |code, title: &str| {
-            Problem::new(503, code, title, detail.clone()).with_remedy("try again, or another node")
-        };
+        let again = |kind| Problem::of(kind, detail.clone()).with_remedy("try again, or another node");
         let problem = match &error {
-            StoreError::Busy => again("store-busy", "The store is busy"),
-            StoreError::Closed => again("stopping", "The node is stopping"),
-            StoreError::Unavailable { ambiguous: true, .. } => {
-                again("store-unavailable", "The store is unavailable")
-                    .with_doubt()
-                    .with_remedy("repeat it with the same id: what is stored already is not stored twice")
-            }
-            StoreError::Unavailable { .. } => again("store-unavailable", "The store is unavailable"),
+            StoreError::Busy => again(Kind::StoreBusy),
+            StoreError::Closed => again(Kind::Stopping),
+            StoreError::Unavailable { ambiguous: true, .. } => again(Kind::StoreUnavailable)
+                .with_doubt()
+                .with_remedy("repeat it with the same id: what is stored already is not stored twice"),
+            StoreError::Unavailable { .. } => again(Kind::StoreUnavailable),
             StoreError::Damaged(_) => {
-                let problem = Problem::new(500, "store-damaged", "Stored data is damaged", detail)
+                let problem = Problem::of(Kind::StoreDamaged, detail)
                     .with_remedy("restore the node's data from a backup");
                 return problem.into();
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use wire::{Report, Usage};
+use wire::{Report, Usage, events};
 
 use crate::clock;
 use crate::sampler::{Load, Sources};
@@ -174,7 +174,9 @@ impl Frame {
         let seq = report.seq;
         // A report is plain data with string keys: writing it cannot fail.
         let data = serde_json::to_string(report).unwrap_or_default();
-        Self { seq, text: Bytes::from(format!("event: report\nid: {seq}\ndata: {data}\n\n")) }
+        let mut text = String::with_capacity(data.len() + 64);
+        events::write(&mut text, "report", seq, &data);
+        Self { seq, text: Bytes::from(text) }
     }
 }
 

@@ -92,15 +92,6 @@ impl Sources {
     }
 }
 
-/// The name of a source, as the wire writes it.
-pub fn label(source: Source) -> &'static str {
-    match source {
-        Source::Ebpf => "ebpf",
-        Source::Procfs => "procfs",
-        Source::Mixed => "mixed",
-    }
-}
-
 /// The running loop. Dropping it ends the loop.
 pub struct Sampler {
     load: watch::Receiver<Arc<Load>>,

@@ -100,7 +100,7 @@ pub struct Query {
     pub limit: Option<usize>,
 }
 
-/// A place in the order of documents: by date, then id.
+/// A place in the order of documents: by date, then id. Unlike [`wire::Place`] it has an id, as every document here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The date of the document that stands here.
@@ -113,6 +113,13 @@ impl Place {
     /// The place of `document`; `None` for one from an old node, which has no id.
     pub fn of(document: &StoredSentence) -> Option<Self> {
         Some(Self { date: document.date, id: document.id? })
+    }
+}
+
+impl From<wire::Place> for Place {
+    /// The nil id, which is none on the wire, is the least here and so stands in the same place.
+    fn from(place: wire::Place) -> Self {
+        Self { date: place.date(), id: place.id().unwrap_or(SentenceId(uuid::Uuid::nil())) }
     }
 }
 

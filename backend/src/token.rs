@@ -1,52 +1,20 @@
-//! The tokens that allow what not everybody may do. Does no I/O but the one read of a token's file.
+//! The tokens of a node, and what each allows. Does no I/O but the one read of a token's file. What a token is, and how
+//! it is shown, is `wire::token`'s.
 
 use std::path::Path;
 
 use actix_web::http::header::{self, HeaderMap};
+use wire::Token;
 
 use crate::problem::Failure;
 
-/// A secret that a client shows as `Authorization: Bearer …`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-impl Token {
-    /// Reads the token in `file`: its content without surrounding blanks.
-    ///
-    /// # Errors
-    /// In words, when the file cannot be read or holds no usable token.
-    pub fn read(file: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        Self::new(&text).map_err(|problem| format!("{}: {problem}", file.display()))
-    }
-
-    /// The token in `text`, without surrounding blanks.
-    ///
-    /// # Errors
-    /// In words, when it cannot be sent in a header or is too short to be a secret.
-    pub fn new(text: &str) -> Result<Self, String> {
-        const SHORTEST: usize = 16;
-        let text = text.trim();
-        if text.len() < SHORTEST {
-            return Err(format!("a token needs at least {SHORTEST} characters"));
-        }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("a token is one line of visible ASCII characters without blanks".to_owned());
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// Compares in a time that does not tell how much of the guess is right.
-    fn is(&self, guess: &str) -> bool {
-        let (own, guess) = (self.0.as_bytes(), guess.as_bytes());
-        own.len() == guess.len() && own.iter().zip(guess).fold(0, |seen, (a, b)| seen | (a ^ b)) == 0
-    }
+/// Reads the token in `file`: its content without surrounding blanks.
+///
+/// # Errors
+/// In words, when the file cannot be read or holds no usable token.
+pub fn read(file: &Path) -> Result<Token, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    text.parse().map_err(|error: wire::token::TokenError| format!("{}: {error}", file.display()))
 }
 
 /// The tokens of a node.
@@ -81,29 +49,43 @@ impl Tokens {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    wire::token::bearer(headers.get(header::AUTHORIZATION)?.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
 
-    #[test]
-    fn a_token_is_one_visible_word() {
-        assert_eq!(Token::new(" 0123456789abcdef\n").unwrap(), Token("0123456789abcdef".to_owned()));
-        assert!(Token::new("short").is_err());
-        assert!(Token::new("0123456789 abcdef").is_err());
-        assert!(Token::read(Path::new("/nowhere")).unwrap_err().contains("/nowhere"));
+    fn shown(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        headers
     }
 
     #[test]
-    fn only_the_same_token_is_the_token() {
-        let token = Token::new("0123456789abcdef").unwrap();
-        assert!(token.is("0123456789abcdef"));
-        assert!(!token.is("0123456789abcdeg"));
-        assert!(!token.is("0123456789abcde"));
-        assert_eq!(format!("{token:?}"), "Token(…)");
+    fn a_file_that_holds_no_token_is_named() {
+        assert!(read(Path::new("/nowhere")).unwrap_err().contains("/nowhere"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "short\n").unwrap();
+        let error = read(file.path()).unwrap_err();
+        assert!(error.ends_with(": a token needs at least 16 characters"), "{error}");
+        std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+        assert_eq!(read(file.path()), Ok("0123456789abcdef".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_admin_may_write_and_not_the_other_way_round() {
+        let (admin, write) = ("admin-token-of-this-test", "write-token-of-this-test");
+        let tokens = Tokens { admin: admin.parse().ok(), write: write.parse().ok() };
+        let (as_admin, as_writer) = (shown(&format!("Bearer {admin}")), shown(&format!("bearer {write}")));
+        assert!(tokens.admit_admin(&as_admin).is_ok() && tokens.admit_write(&as_admin).is_ok());
+        assert!(tokens.admit_admin(&as_writer).is_err() && tokens.admit_write(&as_writer).is_ok());
+        let other = shown("Bearer other-token-of-this-test");
+        assert!(tokens.admit_admin(&other).is_err() && tokens.admit_write(&other).is_err());
+        assert!(tokens.admit_write(&shown(write)).is_err() && tokens.admit_write(&HeaderMap::new()).is_err());
+        let open = Tokens::default();
+        assert!(open.admit_admin(&as_admin).is_err() && open.admit_write(&HeaderMap::new()).is_ok());
     }
 }

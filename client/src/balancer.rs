@@ -6,17 +6,20 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use reqwest::{Client, Response};
 use serde::Deserialize;
+use wire::array::Cutter;
 use wire::{FleetView, NewSentence};
 
 use crate::address::Address;
 use crate::answer::{Answer, cause_of, judge};
 use crate::cause::Cause;
-use crate::elements::Elements;
 
 /// A connection is there within this, or the balancer is not.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// An answer to a post or a look is there within this; a node's slow flush is no reason to ask twice.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Longest sentence of a listing, in bytes: no document of a store of 2020 is longer.
+const MAX_LISTED_BYTES: usize = 16 * 1024 * 1024;
 
 /// A balancer, with its kept connections.
 #[derive(Clone, Debug)]
@@ -182,32 +185,47 @@ fn cut(
     bytes: impl Stream<Item = reqwest::Result<impl AsRef<[u8]> + 'static>> + Unpin + 'static,
     address: String,
 ) -> impl Stream<Item = Result<Vec<u8>, Cause>> {
-    let start = (bytes, Elements::default(), false);
-    futures_util::stream::unfold(start, move |(mut bytes, mut elements, ended)| {
+    let start = (bytes, Cutter::new(MAX_LISTED_BYTES), false);
+    futures_util::stream::unfold(start, move |(mut bytes, mut cutter, ended)| {
         let address = address.clone();
         async move {
             if ended {
                 return None;
             }
             let (items, ended) = match bytes.next().await {
-                Some(Ok(part)) => match elements.take(part.as_ref()) {
-                    Ok(whole) => (whole.into_iter().map(Ok).collect(), false),
-                    Err(error) => (vec![Err(Cause::new(format!("{address}: {error}")))], true),
-                },
+                Some(Ok(part)) => {
+                    cutter.push(part.as_ref());
+                    whole(&mut cutter, &address)
+                }
                 Some(Err(error)) => {
                     (vec![Err(Cause::new(format!("{address} broke off: {}", innermost(&error))))], true)
                 }
-                None if elements.is_closed() => return None,
+                None if cutter.is_whole() => return None,
                 None => (
                     vec![Err(Cause::new(format!("{address} broke off before the end of the listing")))],
                     true,
                 ),
             };
-            Some((futures_util::stream::iter(items), (bytes, elements, ended)))
+            Some((futures_util::stream::iter(items), (bytes, cutter, ended)))
         }
     })
     .flatten()
     .boxed_local()
+}
+
+/// The elements that are whole by now, and whether no more can come because the listing is none.
+fn whole(cutter: &mut Cutter, address: &str) -> (Vec<Result<Vec<u8>, Cause>>, bool) {
+    let mut items = Vec::new();
+    loop {
+        match cutter.next_element() {
+            Ok(Some(element)) => items.push(Ok(element.to_vec())),
+            Ok(None) => return (items, false),
+            Err(error) => {
+                items.push(Err(Cause::new(format!("{address}: {error}"))));
+                return (items, true);
+            }
+        }
+    }
 }
 
 /// The error at the bottom of the chain: the layers above it only say that something failed.

@@ -13,7 +13,6 @@ pub mod cause;
 pub mod cli;
 pub mod clock;
 mod command;
-pub mod elements;
 pub mod exit;
 pub mod nodes;
 pub mod numbers;

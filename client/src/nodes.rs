@@ -1,6 +1,6 @@
 //! A node of the fleet in words, for tables on every kind of terminal. PURE.
 
-use wire::{NodeState, NodeView, Share, Source};
+use wire::{NodeState, NodeView, Share};
 
 use crate::numbers::grouped;
 
@@ -17,11 +17,6 @@ pub fn cells(node: &NodeView) -> [String; 10] {
         NodeState::Down => "down",
         NodeState::Draining => "draining",
     };
-    let source = node.source.map_or("?", |source| match source {
-        Source::Ebpf => "ebpf",
-        Source::Procfs => "procfs",
-        Source::Mixed => "mixed",
-    });
     let error = node.because.as_ref().filter(|_| node.state == NodeState::Down).or(node.last_error.as_ref());
     [
         node.name.clone(),
@@ -29,7 +24,7 @@ pub fn cells(node: &NodeView) -> [String; 10] {
         node.documents.map_or_else(unknown, grouped),
         percent(node.ram),
         percent(node.cpu),
-        source.to_owned(),
+        node.source.map_or_else(unknown, |source| source.to_string()),
         node.report_age_ms.map_or_else(unknown, age),
         grouped(node.in_flight),
         percent(Some(node.traffic)),

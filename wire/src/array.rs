@@ -190,6 +190,7 @@ fn step(stage: Stage, byte: u8) -> Result<Stage, BadArray> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -265,8 +266,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cut_anywhere_the_elements_are_the_same(texts in proptest::collection::vec(".{0,12}", 0..8), step in 1usize..9) {
-            let values = texts.iter().map(|text| json!({"sentence": text, "list": [text, {"x": text}]})).collect::<Vec<_>>();
+        fn cut_anywhere_the_elements_are_the_same(texts in vec(".{0,12}", 0..8), step in 1usize..9) {
+            let value = |text: &String| json!({"sentence": text, "list": [text, {"x": text}]});
+            let values = texts.iter().map(value).collect::<Vec<_>>();
             for body in [serde_json::to_vec_pretty(&values).unwrap(), serde_json::to_vec(&values).unwrap()] {
                 let (found, whole) = cut(&body, step, 1000).unwrap();
                 let found = found.iter().map(|text| serde_json::from_str::<Value>(text).unwrap()).collect::<Vec<_>>();
@@ -276,7 +278,11 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_cutter_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), text in r#"[\[\]{}",\\ a]{0,60}"#, step in 1usize..9) {
+        fn no_bytes_make_the_cutter_panic(
+            bytes in vec(any::<u8>(), 0..60),
+            text in r#"[\[\]{}",\\ a]{0,60}"#,
+            step in 1usize..9,
+        ) {
             for bytes in [&bytes[..], text.as_bytes()] {
                 // Whatever the pieces, the end is the same.
                 prop_assert_eq!(cut(bytes, step, 40), cut(bytes, 1, 40));

@@ -121,6 +121,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     fn read(stream: &[u8], step: usize) -> Vec<String> {
@@ -169,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(data in proptest::collection::vec("[^\r]{1,20}|[\n:]{1,4}", 0..6), step in 1usize..9) {
+        fn what_is_written_is_read(data in vec("[^\r]{1,20}|[\n:]{1,4}", 0..6), step in 1usize..9) {
             let mut stream = String::new();
             for (id, data) in data.iter().enumerate() {
                 write(&mut stream, "report", id, data);
@@ -183,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn no_bytes_make_the_reader_panic(bytes in vec(any::<u8>(), 0..100)) {
             drop(read(&bytes, 7));
         }
     }

@@ -112,8 +112,8 @@ pub struct Stored<'a> {
     pub behind: &'a [u8],
 }
 
-/// Reads the answer at the beginning of `lines` if it is exactly as [`write_stored`] writes it. `None` says nothing: any
-/// other writing of the same is for serde to read.
+/// Reads the answer at the beginning of `lines` if it is exactly as [`write_stored`] writes it. `None` says nothing:
+/// any other writing of the same is for serde to read.
 #[inline]
 pub fn read_stored(lines: &[u8]) -> Option<Stored<'_>> {
     let [before_id, before_date, end] = STORED;
@@ -268,7 +268,8 @@ mod tests {
             prop_assert_eq!(line.id(&text), &written_id);
             prop_assert_eq!((line.author(&text), line.sentence(&text)), (author.as_str(), sentence.as_str()));
 
-            let answer = ItemAnswer { status: ItemStatus::Stored, id: Some(id), date: Some(date), stored: None, error: None };
+            let status = ItemStatus::Stored;
+            let answer = ItemAnswer { status, id: Some(id), date: Some(date), stored: None, error: None };
             prop_assert_eq!(written(|out| write_stored(out, id, date)), json(&answer));
 
             let fresh = Fresh { author: &author, date: &written_date, id: &written_id, sentence: &sentence };
@@ -276,7 +277,8 @@ mod tests {
             prop_assert_eq!(&written(|out| fresh.write(out)), &whole);
             prop_assert_eq!(fresh.written_len(), whole.len());
 
-            let typed = crate::Routed { server: "A".to_owned(), filter: Filter("ram".to_owned()), data: document.clone() };
+            let filter = Filter("ram".to_owned());
+            let typed = crate::Routed { server: "A".to_owned(), filter, data: document.clone() };
             for data in [Data::Fresh(fresh), Data::Whole(whole.as_bytes())] {
                 let routed = Routed { server: "A", filter: "ram", data };
                 prop_assert_eq!(&written(|out| routed.write(out)), &json(&typed));
@@ -293,7 +295,11 @@ mod tests {
             let mut text = String::new();
             Line::write(&mut text, document.id.unwrap(), &json(&document.author), &json(&document.sentence));
             let read = RawSentence::parse(text.as_bytes()).unwrap();
-            prop_assert_eq!((read.id, read.author.text(), read.sentence.text()), (document.id, document.author.as_str(), document.sentence.as_str()));
+            prop_assert_eq!(read.into_owned(SentenceId(uuid::Uuid::nil())), NewSentence {
+                id: document.id.unwrap(),
+                author: document.author,
+                sentence: document.sentence,
+            });
         }
 
         #[test]

@@ -1,46 +1,27 @@
-//! How a body is read: its declared type, its length and its pace are checked before a byte of it is believed.
+//! How a body is read: its declared type, its length and its pace are checked before a byte of it is believed. Which
+//! types are read is `wire::media`'s.
 
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
+use wire::media::Announced;
 
 use crate::problem::Failure;
 
 /// Longest time for a body to arrive.
 const ARRIVAL: Duration = Duration::from_secs(30);
 
-/// The media type of the body in lower case and without parameters; `None` when none is given.
-pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<String>, Failure> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| Failure::media_type("of an unreadable type", JSON_REMEDY))?;
-    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let charset = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.trim().split_once('=')?;
-        name.eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-    });
-    match charset {
-        Some(charset)
-            if !charset.eq_ignore_ascii_case("utf-8") && !charset.eq_ignore_ascii_case("us-ascii") =>
-        {
-            Err(Failure::media_type(&format!("in the charset {charset}"), "encode it as UTF-8"))
-        }
-        _ => Ok(Some(essence.trim().to_ascii_lowercase())),
-    }
+/// What the headers say that the body is.
+pub(super) fn announced(headers: &HeaderMap) -> Announced<'_> {
+    let values = |name| headers.get_all(name).map(HeaderValue::as_bytes);
+    Announced::of(values(header::CONTENT_TYPE), values(header::CONTENT_ENCODING))
 }
-
-/// What to do about a body that is no JSON by its header.
-pub(super) const JSON_REMEDY: &str = "add -H 'content-type: application/json'";
 
 /// The whole body, at most `limit` bytes of it.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, Failure> {
-    if let Some(encoding) = request.headers().get(header::CONTENT_ENCODING)
-        && encoding.as_bytes() != b"identity"
-    {
-        return Err(Failure::content_encoding(&String::from_utf8_lossy(encoding.as_bytes())));
-    }
     let declared = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -75,18 +56,18 @@ async fn gather(mut payload: Payload, declared: usize, limit: usize) -> Result<B
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
+    use wire::media::Unread;
 
     #[test]
-    fn types_are_compared_without_case_and_parameters() {
-        let read = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
-            media_type(&headers).map_err(|failure| failure.to_string())
-        };
-        assert_eq!(read("Application/JSON; charset=UTF-8"), Ok(Some("application/json".to_owned())));
-        assert_eq!(read("text/plain"), Ok(Some("text/plain".to_owned())));
-        assert!(read("application/json; charset=latin1").unwrap_err().contains("latin1"));
-        assert_eq!(media_type(&HeaderMap::new()).unwrap(), None);
+    fn every_header_of_a_kind_counts() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(announced(&headers).json(), Ok(()));
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("Application/JSON; charset=UTF-8"));
+        headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("identity"));
+        assert_eq!(announced(&headers).json(), Ok(()));
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        assert_eq!(announced(&headers).json(), Err(Unread::TwoTypes));
+        headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert_eq!(announced(&headers).json(), Err(Unread::Packed));
     }
 }

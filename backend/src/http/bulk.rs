@@ -1,26 +1,18 @@
 //! The body of a bulk post: from bytes to items, and from outcomes to the answer. PURE.
 //!
-//! One bad item fails alone. The common answer of an item is written from a template, because the balancer reads its
-//! first bytes and because thousands of them are written every second.
-
-use std::io::Write;
+//! One bad item fails alone. The common answer of an item is written from `wire::template`, because the balancer reads
+//! its first bytes and because thousands of them are written every second.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use wire::contract::MAX_BULK_ITEMS;
+use wire::media::Format;
+use wire::problem::Kind;
+use wire::template::write_stored;
 use wire::{InvalidSentence, ItemAnswer, ItemStatus, Problem, RawSentence, SentenceId};
 
-use crate::problem::Failure;
+use crate::problem::{Failure, refused};
 use crate::store::{Entry, Outcome};
-
-/// How the items are written, asked and answered alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// One JSON array.
-    Array,
-    /// One object per line.
-    Lines,
-}
 
 /// A bulk post as read.
 pub(super) struct Batch {
@@ -28,7 +20,7 @@ pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     /// One per item: the id of the next entry, or why the item failed.
     slots: Vec<Slot>,
-    form: Form,
+    format: Format,
 }
 
 enum Slot {
@@ -38,25 +30,25 @@ enum Slot {
 
 impl Batch {
     /// Reads all items. A failed item takes its place among the answers; only a body that shows no items fails whole.
-    pub(super) fn read(body: &[u8], form: Form) -> Result<Self, Failure> {
+    pub(super) fn read(body: &[u8], format: Format) -> Result<Self, Failure> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(InvalidSentence::EmptyBody.into());
         }
-        match form {
-            Form::Array => Self::of(array(body)?.into_iter().map(|item| item.get().as_bytes()), form),
-            Form::Lines => {
+        match format {
+            Format::Json => Self::of(array(body)?.into_iter().map(|item| item.get().as_bytes()), format),
+            Format::Lines => {
                 let lines = body.split(|byte| *byte == b'\n');
-                Self::of(lines.filter(|line| !line.iter().all(u8::is_ascii_whitespace)), form)
+                Self::of(lines.filter(|line| !line.iter().all(u8::is_ascii_whitespace)), format)
             }
         }
     }
 
-    fn of<'a>(items: impl Iterator<Item = &'a [u8]> + Clone, form: Form) -> Result<Self, Failure> {
+    fn of<'a>(items: impl Iterator<Item = &'a [u8]> + Clone, format: Format) -> Result<Self, Failure> {
         let count = items.clone().count();
         if count > MAX_BULK_ITEMS {
             return Err(Failure::too_many(count, MAX_BULK_ITEMS));
         }
-        let mut batch = Self { entries: Vec::with_capacity(count), slots: Vec::with_capacity(count), form };
+        let mut batch = Self { entries: Vec::with_capacity(count), slots: Vec::with_capacity(count), format };
         for item in items {
             batch.slots.push(match read_item(item) {
                 Ok((id, entry)) => {
@@ -74,9 +66,9 @@ impl Batch {
         const USUAL: usize = 112;
         let mut body = Vec::with_capacity(self.slots.len() * USUAL + 2);
         let mut outcomes = outcomes.into_iter();
-        let (open, between, close): (&[u8], &[u8], &[u8]) = match self.form {
-            Form::Array => (b"[", b",", b"]"),
-            Form::Lines => (b"", b"\n", b"\n"),
+        let (open, between, close): (&[u8], &[u8], &[u8]) = match self.format {
+            Format::Json => (b"[", b",", b"]"),
+            Format::Lines => (b"", b"\n", b"\n"),
         };
         body.extend_from_slice(open);
         for (index, slot) in self.slots.into_iter().enumerate() {
@@ -103,21 +95,11 @@ fn array(body: &[u8]) -> Result<Vec<&RawValue>, Failure> {
 }
 
 fn read_item(item: &[u8]) -> Result<(SentenceId, Entry), Box<ItemAnswer>> {
-    let failed = |id, problem| {
-        Box::new(ItemAnswer {
-            status: ItemStatus::Failed,
-            id,
-            date: None,
-            stored: None,
-            error: Some(problem),
-        })
-    };
+    let failed = |id, problem| Box::new(failed(id, problem));
     let sentence = RawSentence::parse(item).map_err(|invalid| failed(id_of(item), invalid.into()))?;
     let Some(id) = sentence.id else {
-        let problem =
-            Problem::new(400, "no-id", "The item has no id", "`id` is missing").with_field("id").with_remedy(
-                "give every sentence of a bulk post its own UUID, so that it can be repeated safely",
-            );
+        let remedy = "give every sentence of a bulk post its own UUID, so that it can be repeated safely";
+        let problem = Problem::of(Kind::NoId, "`id` is missing").with_field("id").with_remedy(remedy);
         return Err(failed(None, problem));
     };
     Ok((id, sentence.into_owned(id).into()))
@@ -133,13 +115,13 @@ fn id_of(item: &[u8]) -> Option<SentenceId> {
     serde_json::from_slice::<Known<'_>>(item).ok()?.id.parse().ok()
 }
 
+fn failed(id: Option<SentenceId>, problem: Problem) -> ItemAnswer {
+    ItemAnswer { status: ItemStatus::Failed, id, date: None, stored: None, error: Some(problem) }
+}
+
 fn write_outcome(body: &mut Vec<u8>, id: SentenceId, outcome: Option<Outcome>) {
     let answer = match outcome {
-        Some(Outcome::Stored(date)) => {
-            // Writing to a vector cannot fail.
-            drop(write!(body, r#"{{"status":"stored","id":"{id}","date":"{date}"}}"#));
-            return;
-        }
+        Some(Outcome::Stored(date)) => return write_stored(body, id, date),
         Some(Outcome::Duplicate(stored)) => ItemAnswer {
             status: ItemStatus::Duplicate,
             id: Some(id),
@@ -147,21 +129,8 @@ fn write_outcome(body: &mut Vec<u8>, id: SentenceId, outcome: Option<Outcome>) {
             stored: Some(stored),
             error: None,
         },
-        refused => {
-            let why = match refused {
-                Some(Outcome::Refused(why)) => why,
-                _ => "the store gave no outcome for it".to_owned(),
-            };
-            let problem = Problem::new(500, "refused", "The store refused the sentence", why)
-                .with_remedy("see the node's log");
-            ItemAnswer {
-                status: ItemStatus::Failed,
-                id: Some(id),
-                date: None,
-                stored: None,
-                error: Some(problem),
-            }
-        }
+        Some(Outcome::Refused(why)) => failed(Some(id), refused(Some(why))),
+        None => failed(Some(id), refused(None)),
     };
     write_item(body, &answer);
 }
@@ -179,16 +148,16 @@ mod tests {
 
     const ID: &str = "0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b";
 
-    fn statuses(body: &str, form: Form) -> String {
-        let batch = match Batch::read(body.as_bytes(), form) {
+    fn statuses(body: &str, format: Format) -> String {
+        let batch = match Batch::read(body.as_bytes(), format) {
             Ok(batch) => batch,
             Err(failure) => return failure.to_string(),
         };
         let outcomes = batch.entries.iter().map(|_| Outcome::Stored(Date::from_unix_micros(0))).collect();
         let answer = String::from_utf8(batch.answer(outcomes)).unwrap();
-        let items: Vec<ItemAnswer> = match form {
-            Form::Array => serde_json::from_str(&answer).unwrap(),
-            Form::Lines => answer.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        let items: Vec<ItemAnswer> = match format {
+            Format::Json => serde_json::from_str(&answer).unwrap(),
+            Format::Lines => answer.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
         };
         let told = |item: &ItemAnswer| match &item.error {
             None => format!("{:?}", item.status).to_lowercase(),
@@ -207,37 +176,21 @@ mod tests {
             r#"{"id":"0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b","author":"","sentence":"b"}"#,
             good.as_str(),
         ];
-        assert_eq!(statuses(&format!("[{}]", items.join(",")), Form::Array), expected);
-        assert_eq!(statuses(&format!("{}\r\n\n", items.join("\n")), Form::Lines), expected);
+        assert_eq!(statuses(&format!("[{}]", items.join(",")), Format::Json), expected);
+        assert_eq!(statuses(&format!("{}\r\n\n", items.join("\n")), Format::Lines), expected);
     }
 
     #[test]
     fn a_body_that_shows_no_items_fails_whole() {
-        for form in [Form::Array, Form::Lines] {
-            assert!(statuses(" \n", form).starts_with("the body is empty"));
+        for format in [Format::Json, Format::Lines] {
+            assert!(statuses(" \n", format).starts_with("the body is empty"));
         }
-        assert!(statuses("{}", Form::Array).starts_with("the body is no JSON array"));
-        assert!(statuses("[1,", Form::Array).starts_with("the body is not JSON"));
-        assert_eq!(statuses("[]", Form::Array), "");
-        assert_eq!(statuses("[1]", Form::Array), "the body is a number, not an object");
+        assert!(statuses("{}", Format::Json).starts_with("the body is no JSON array"));
+        assert!(statuses("[1,", Format::Json).starts_with("the body is not JSON"));
+        assert_eq!(statuses("[]", Format::Json), "");
+        assert_eq!(statuses("[1]", Format::Json), "the body is a number, not an object");
         let many = "{}\n".repeat(MAX_BULK_ITEMS + 1);
-        assert!(statuses(&many, Form::Lines).contains("10001 sentences; the limit is 10000"));
-    }
-
-    #[test]
-    fn the_template_writes_what_the_type_would() {
-        let id: SentenceId = ID.parse().unwrap();
-        let date: Date = "2020-10-08 16:51:30.506529".parse().unwrap();
-        let mut written = Vec::new();
-        write_outcome(&mut written, id, Some(Outcome::Stored(date)));
-        let answer = ItemAnswer {
-            status: ItemStatus::Stored,
-            id: Some(id),
-            date: Some(date),
-            stored: None,
-            error: None,
-        };
-        assert_eq!(written, serde_json::to_vec(&answer).unwrap());
+        assert!(statuses(&many, Format::Lines).contains("10001 sentences; the limit is 10000"));
     }
 
     #[test]
@@ -250,8 +203,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for form in [Form::Array, Form::Lines] {
-                drop(Batch::read(&body, form));
+            for format in [Format::Json, Format::Lines] {
+                drop(Batch::read(&body, format));
             }
         }
     }

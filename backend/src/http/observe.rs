@@ -6,12 +6,12 @@ use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::watch;
+use wire::contract::EVENT_STREAM;
 
 use super::Node;
 use crate::metrics;
 use crate::problem::Failure;
 use crate::report::Frame;
-use crate::sampler::label;
 
 /// The contract of this program.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -39,10 +39,7 @@ pub(super) async fn stream(node: Data<Node>) -> HttpResponse {
         let text = reader.next().await?;
         Some((Ok::<_, std::convert::Infallible>(text), reader))
     });
-    HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .streaming(events)
+    HttpResponse::Ok().content_type(EVENT_STREAM).insert_header((CACHE_CONTROL, "no-cache")).streaming(events)
 }
 
 /// One reader of the feed.
@@ -113,7 +110,7 @@ fn verbose(node: &Node, because: Option<&str>) -> String {
     let ready = because.map_or_else(|| "ready".to_owned(), |because| format!("not ready: {because}"));
     let (documents, kind) = (report.documents, node.store_kind);
     let (ram, cpu) = (known(report.ram), known(report.cpu));
-    let (ram_source, cpu_source) = (label(report.ram_source), label(report.cpu_source));
+    let (ram_source, cpu_source) = (report.ram_source, report.cpu_source);
     format!(
         "store: {store} ({kind}, {documents} documents)\nram: {ram} ({ram_source})\ncpu: {cpu} ({cpu_source})\nnode: {ready}\n"
     )

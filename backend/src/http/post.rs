@@ -4,15 +4,17 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, HeaderName, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use wire::RawSentence;
 use wire::contract::{
     DOCUMENTS_HEADER, EPOCH_HEADER, MAX_BULK_BODY_BYTES, MAX_SENTENCE_BODY_BYTES, NDJSON, REVISION_HEADER,
 };
-use wire::{Problem, RawSentence};
+use wire::media::Format;
+use wire::template::{Fresh, ID_LEN};
 
-use super::bulk::{Batch, Form};
+use super::bulk::Batch;
 use super::{Node, body};
 use crate::clock;
-use crate::problem::Failure;
+use crate::problem::{Failure, refused};
 use crate::store::{Outcome, Receipt, Tally};
 
 /// `POST /sentence`.
@@ -33,10 +35,7 @@ async fn store_one(
     node: &Node,
 ) -> Result<(HttpResponse, Tally), Failure> {
     admit(request, node)?;
-    match body::media_type(request.headers())?.as_deref() {
-        None | Some("application/json") => {}
-        Some(other) => return Err(Failure::media_type(other, body::JSON_REMEDY)),
-    }
+    body::announced(request.headers()).json()?;
     let body = body::read(request, payload, MAX_SENTENCE_BODY_BYTES).await?;
     let sentence = RawSentence::parse(&body)?;
     // The answer repeats the literals of the request as they stand.
@@ -45,18 +44,17 @@ async fn store_one(
     let Receipt { outcomes, tally } = insert(node, vec![sentence.into_owned(id).into()]).await?;
     let body = match outcomes.into_iter().next() {
         Some(Outcome::Stored(date)) => {
-            format!(r#"{{"author":{author},"date":"{date}","id":"{id}","sentence":{text}}}"#)
+            let (date, mut buffer) = (date.to_string(), [0; ID_LEN]);
+            let id = id.0.hyphenated().encode_lower(&mut buffer);
+            let fresh = Fresh { author, date: &date, id, sentence: text };
+            let mut body = Vec::with_capacity(fresh.written_len());
+            fresh.write(&mut body);
+            body
         }
         // A stored sentence is plain data with string keys: writing it cannot fail.
-        Some(Outcome::Duplicate(stored)) => serde_json::to_string(&stored).unwrap_or_default(),
-        refused => {
-            let why = match refused {
-                Some(Outcome::Refused(why)) => why,
-                _ => "the store gave no outcome for it".to_owned(),
-            };
-            let problem = Problem::new(500, "refused", "The store refused the sentence", why);
-            return Err(problem.with_remedy("see the node's log").into());
-        }
+        Some(Outcome::Duplicate(stored)) => serde_json::to_vec(&stored).unwrap_or_default(),
+        Some(Outcome::Refused(why)) => return Err(refused(Some(why)).into()),
+        None => return Err(refused(None).into()),
     };
     Ok((HttpResponse::Ok().content_type(ContentType::json()).body(body), tally))
 }
@@ -67,17 +65,9 @@ async fn store_many(
     node: &Node,
 ) -> Result<(HttpResponse, Tally), Failure> {
     admit(request, node)?;
-    let form = match body::media_type(request.headers())?.as_deref() {
-        None | Some("application/json") => Form::Array,
-        Some(NDJSON) => Form::Lines,
-        Some(other) => {
-            let remedy = "add -H 'content-type: application/json' for an array, \
-                          or -H 'content-type: application/x-ndjson' for one object per line";
-            return Err(Failure::media_type(other, remedy));
-        }
-    };
+    let format = body::announced(request.headers()).json_or_lines()?;
     let body = body::read(request, payload, MAX_BULK_BODY_BYTES).await?;
-    let mut batch = Batch::read(&body, form)?;
+    let mut batch = Batch::read(&body, format)?;
     // The entries own their texts; the body need not wait for the disk.
     drop(body);
     let entries = std::mem::take(&mut batch.entries);
@@ -86,9 +76,9 @@ async fn store_many(
     } else {
         insert(node, entries).await?
     };
-    let media_type = match form {
-        Form::Array => ContentType::json().to_string(),
-        Form::Lines => NDJSON.to_owned(),
+    let media_type = match format {
+        Format::Json => ContentType::json().to_string(),
+        Format::Lines => NDJSON.to_owned(),
     };
     let body = batch.answer(receipt.outcomes);
     Ok((HttpResponse::build(StatusCode::OK).content_type(media_type).body(body), receipt.tally))

@@ -6,12 +6,12 @@ use actix_web::http::header::{ContentType, HeaderName, HeaderValue, LINK};
 use actix_web::web::{Bytes, Data, Path, Query as QueryString};
 use actix_web::{HttpRequest, HttpResponse};
 use wire::contract::MAX_PAGE;
-use wire::{SentenceId, StoredSentence};
+use wire::{Place, SentenceId, StoredSentence};
 
-use super::{Node, cursor};
+use super::Node;
 use crate::problem::Failure;
 use crate::report::InFlight;
-use crate::store::{Pages, Place, Query, StoreError};
+use crate::store::{Pages, Query, StoreError};
 
 /// Where the cursor of the next page stands, beside the `Link` header.
 const NEXT_HEADER: &str = "balanza-next";
@@ -58,17 +58,16 @@ async fn page(node: &Node, query: Query, limit: usize) -> Result<HttpResponse, F
                 break 'pages;
             }
             write(&mut body, written == 0, &document);
-            last = Place::of(&document);
+            last = Some(Place::of(&document));
             written += 1;
         }
     }
     body.push(b']');
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json());
-    if let Some(next) = last.filter(|_| more).map(cursor::write) {
-        let author =
-            author.map_or_else(String::new, |author| format!("&author={}", cursor::percent_encoded(&author)));
-        let link = format!("</sentence?limit={limit}&after={next}{author}>; rel=\"next\"");
+    if let Some(last) = last.filter(|_| more) {
+        let link = last.next_page("/sentence", limit, &[("author", author.as_deref())]);
+        let next = last.cursor();
         for (name, value) in [(LINK, link), (HeaderName::from_static(NEXT_HEADER), next)] {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 response.insert_header((name, value));
@@ -162,11 +161,11 @@ fn read_query(text: &str) -> Result<Query, Failure> {
                 query.limit.replace(limit).is_some()
             }
             "after" => {
-                let place = cursor::read(&value).ok_or_else(|| {
+                let place = Place::read(&value).ok_or_else(|| {
                     let detail = format!("`after` is no cursor: `{}`", shortened(&value));
                     Failure::parameter("after", detail, "use the value of a balanza-next header")
                 })?;
-                query.after.replace(place).is_some()
+                query.after.replace(place.into()).is_some()
             }
             "author" if value.is_empty() => {
                 return Err(Failure::parameter(

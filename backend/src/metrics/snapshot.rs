@@ -9,7 +9,6 @@ use prometheus_client::metrics::MetricType;
 use wire::{Report, Share, Source};
 
 use crate::report::Reporter;
-use crate::sampler::label;
 
 /// Reads the node at each scrape.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ fn sources(out: &mut DescriptorEncoder<'_>, report: &Report) -> fmt::Result {
     let mut metric = gauge(out, "balanza_backend_probe_source", "Where each reading comes from.")?;
     for (half, source) in [("ram", report.ram_source), ("cpu", report.cpu_source)] {
         for known in [Source::Ebpf, Source::Procfs] {
-            let labels = [("half", half), ("source", label(known))];
+            let labels = [("half", half), ("source", known.name())];
             metric.encode_family(&labels)?.encode_gauge(&u32::from(source == known))?;
         }
     }

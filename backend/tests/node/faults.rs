@@ -61,11 +61,14 @@ async fn a_bad_sentence_is_told_what_is_wrong_with_it() {
     // The same without a length to look at.
     let pieces = (0..8).map(|_| Ok::<_, std::io::Error>("y".repeat(MAX_SENTENCE_BODY_BYTES / 4)));
     door.check(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)), "413 too-large -").await;
-    for content_type in
-        ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"]
-    {
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/x-ndjson",
+        "application/json; charset=latin1",
+    ] {
         let door = Door { content_type, method: Method::POST, ..door };
-        door.check(r#"{"author":"a","sentence":"b"}"#, "415 wrong-media-type content-type").await;
+        door.check(r#"{"author":"a","sentence":"b"}"#, "415 unsupported-media-type content-type").await;
     }
     assert_eq!(documents(&node).await, 0);
 }
@@ -85,7 +88,7 @@ async fn a_bad_bulk_post_is_refused_whole() {
     lines.check("\n\n", "400 empty-body -").await;
     lines.check("{}\n".repeat(MAX_BULK_ITEMS + 1), "413 too-many -").await;
     let text = Door { content_type: "text/plain", ..lines };
-    text.check("[]", "415 wrong-media-type content-type").await;
+    text.check("[]", "415 unsupported-media-type content-type").await;
     assert_eq!(documents(&node).await, 0);
 }
 
