@@ -4,6 +4,7 @@
 //! compared follow each other directly; a run has several rounds, each with another order; a figure is the median of
 //! the rounds with its range. Raw figures go to `target/bench`, tables to `docs/benchmarks.md`.
 
+mod account;
 mod build;
 mod cell;
 mod clock;
@@ -13,10 +14,10 @@ mod load;
 mod parts;
 mod peer;
 mod probe;
-mod process;
 mod profile;
 mod report;
 mod routing;
+mod running;
 mod scale;
 mod store;
 mod stub;

@@ -12,8 +12,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::Value;
+use xtask::command::{self, cargo, root};
 
-use crate::command::{self, cargo, root};
 use tree::Tree;
 
 /// What the checks take.

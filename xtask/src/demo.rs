@@ -3,8 +3,9 @@
 mod tally;
 
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use clap::Args;
 use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use xtask::command::{self, cargo};
+use xtask::service::Service;
+use xtask::web;
 
-use crate::command::{self, cargo};
-use crate::service::Service;
-use crate::web;
 use tally::{Tally, aligned, verdict};
 
 const TEXTS: [&str; 2] =
@@ -100,7 +101,7 @@ impl Demo {
             println!("  {}    {}  {}", node.name(), node.url(), node.log().display());
             nodes.push(node);
         }
-        let mut balancer = command::program(binaries.join("balanza-lb"));
+        let mut balancer = server(binaries, "balanza-lb");
         balancer.args(["--listen", &format!("127.0.0.1:{}", self.base_port)]);
         balancer.arg("--data-dir").arg(folder.join("balancer"));
         for (number, node) in (1..=self.nodes).zip(&nodes) {
@@ -114,7 +115,7 @@ impl Demo {
     /// Starts a node over its own folder, with whatever it holds already.
     fn start_node(&self, binaries: &Path, folder: &Path, number: u16, run: &str) -> Result<Service> {
         let name = node_name(number);
-        let mut node = command::program(binaries.join("balanza-backend"));
+        let mut node = server(binaries, "balanza-backend");
         node.args(["--listen", &format!("127.0.0.1:{}", self.base_port + number)]);
         node.arg("--data-dir").arg(folder.join(&name));
         Service::start(&format!("node {name}"), node, &folder.join(format!("{name}{run}.log")))
@@ -176,6 +177,13 @@ impl Running {
         }
         outcome
     }
+}
+
+/// One of our servers, in a group of its own: Ctrl-C reaches only this command, which then ends its servers in order.
+fn server(binaries: &Path, program: &str) -> Command {
+    let mut server = command::program(binaries.join(program));
+    server.process_group(0);
+    server
 }
 
 /// A, B, … Z, then N27, N28, ….

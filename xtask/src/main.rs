@@ -8,14 +8,11 @@
 
 mod apt;
 mod bench;
+mod build_ebpf;
 mod ci;
-mod command;
 mod demo;
-mod ebpf;
 mod kernels;
-mod service;
 mod test;
-mod web;
 
 use std::process::ExitCode;
 
@@ -32,7 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Compile the kernel probe from source and refresh the object that builds embed.
-    BuildEbpf(ebpf::BuildEbpf),
+    BuildEbpf(build_ebpf::BuildEbpf),
     /// Boot Debian's kernels in an emulator and check the probe in each.
     Kernels(kernels::Kernels),
     /// Build everything, start a balancer over some nodes, and send a real text through it.

@@ -6,8 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
-
-use crate::command;
+use xtask::command;
 
 /// Where the bench keeps everything of its own.
 pub(super) fn folder() -> PathBuf {

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::account::cpu_of_others;
 use super::load::Load;
-use super::process::{Running, cpu_of_others};
+use super::running::Running;
 use super::{Common, clock};
 
 /// A measured quantity.

@@ -19,6 +19,6 @@ pub(super) fn pause(length: Duration) {
 /// The moment in UTC as `date` writes it in `format`.
 pub(super) fn date(format: &str) -> Result<String> {
     let output =
-        crate::command::program("date").args(["-u", format]).output().context("`date` did not run")?;
+        xtask::command::program("date").args(["-u", format]).output().context("`date` did not run")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

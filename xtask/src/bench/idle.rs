@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::cell::{Cell, Cells, Figure, Figures};
 use super::load::Load;
 use super::peer::{self, Family, Peer, Started};
-use super::process::Running;
 use super::report::{Column, Report, circumstances};
+use super::running::Running;
 use super::{Common, build, clock, stub};
 
 /// What `bench idle` takes.
@@ -81,7 +81,7 @@ impl Idle {
         let mut deaf = self.generator("deaf", self.deaf, *address)?;
         let besides = BESIDES.run(*address, 1)?;
         let mut most = megabytes(running);
-        while !deaf.ended()? {
+        while !deaf.ended() {
             most = most.max(megabytes(running));
             clock::pause(LOOK);
         }

@@ -8,8 +8,8 @@ use clap::Args;
 use super::cell::{Cell, Cells, Figure, measure, value};
 use super::load::Load;
 use super::peer::{self, Family, Peer, Started};
-use super::process::Running;
 use super::report::{Report, circumstances};
+use super::running::Running;
 use super::stub::{self, Taken};
 use super::{Common, rotated};
 

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use xtask::command;
 
 use super::build;
-use crate::command;
 
 /// Connections of the fixed-rate load; requests go round them.
 const RATE_CONNECTIONS: u32 = 64;
@@ -103,7 +103,7 @@ fn open(target: SocketAddr, rate: u32, seconds: u64) -> Result<Figures> {
 /// Runs a generator to its end; it dies with this program.
 fn output(command: Command) -> Result<String> {
     let shown = command::shown(&command);
-    let mut bound = super::process::bound(&command);
+    let mut bound = super::running::bound(&command);
     let output = bound.stdin(Stdio::null()).output().with_context(|| format!("`{shown}` did not run"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {

@@ -9,8 +9,8 @@ use super::cell::{Cell, Cells, Figure, measure};
 use super::lb::short;
 use super::load::Load;
 use super::peer::{self, Family, Peer, Started};
-use super::process::Running;
 use super::report::{Report, circumstances};
+use super::running::Running;
 use super::{Common, rotated, stub};
 
 /// What `bench parts` takes.

@@ -7,10 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use xtask::command;
 
-use super::process::{Running, free_address};
+use super::running::{Running, free_address};
 use super::{Common, build};
-use crate::command;
 
 /// A family of balancers, as one names it on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -9,8 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-
-use crate::command::{self, cargo, program, root};
+use xtask::command::{self, cargo, program, root};
 
 /// What the bench of the probe takes.
 #[derive(Args)]

@@ -12,8 +12,8 @@ use super::cell::{Cell, Cells, Figure, measure, value};
 use super::lb::short;
 use super::load::Load;
 use super::peer::{self, Family, Peer};
-use super::process::{Running, bound};
 use super::report::{Report, circumstances};
+use super::running::{Running, bound};
 use super::{Common, build, stub};
 
 /// What `bench profile` takes.

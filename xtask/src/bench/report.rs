@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use xtask::command;
 
 use super::cell::{Cells, Figure, Spread};
 use super::{build, clock};
-use crate::command;
 
 /// A report in the making.
 pub(super) struct Report<'a> {

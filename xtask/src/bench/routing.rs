@@ -11,8 +11,8 @@ use super::cell::{Cell, Cells, Figure, measure};
 use super::lb::short;
 use super::load::Load;
 use super::peer::{self, Family, Peer, node_name};
-use super::process::Running;
 use super::report::{Column, Report, circumstances};
+use super::running::Running;
 use super::stub::{self, Node, Taken};
 use super::{Common, rotated};
 

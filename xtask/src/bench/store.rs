@@ -7,15 +7,15 @@ use std::process::Command;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use xtask::command;
 
 use super::cell::{Cell, Cells, Figure, measure};
 use super::lb::short;
 use super::load::Load;
 use super::peer::{self, Family, Peer, Started, node_name};
-use super::process::Running;
 use super::report::{Report, circumstances};
+use super::running::Running;
 use super::{Common, build, rotated};
-use crate::command;
 
 /// What `bench store` takes.
 #[derive(Args)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use xtask::web;
 
 use super::build;
-use super::process::Running;
-use crate::web;
+use super::running::Running;
 
 /// How one stub node begins and behaves.
 #[derive(Clone, Copy, Debug, Default)]

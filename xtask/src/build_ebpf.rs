@@ -14,9 +14,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use sha2::{Digest, Sha256};
+use xtask::command::{self, program, root};
 
 use crate::apt;
-use crate::command::{self, program, root};
 
 /// What the build of the probe takes.
 #[derive(Args)]
