@@ -1,4 +1,5 @@
-//! The list of `cargo xtask` commands, one file each. Depends on none of our crates, so that it builds first.
+//! The list of `cargo xtask` commands, one file each; what they share in running other programs is the library of this
+//! package. Depends on none of our crates, so that it builds first.
 
 #![expect(
     clippy::print_stdout,
@@ -35,6 +36,7 @@ enum Task {
     /// Build everything, start a balancer over some nodes, and send a real text through it.
     Demo(demo::Demo),
     /// Measure the balancer beside its peers.
+    #[command(disable_help_flag = true, after_help = bench::MORE_HELP)]
     Bench(bench::Bench),
     /// Run every test, after installing and building what the tests need.
     Test(test::Test),

@@ -7,7 +7,7 @@ use super::tree::Tree;
 
 /// Our crates and those of ours that each may depend on. An edge that is not here is a fault, and so is a new crate
 /// until it is here with its reason to exist.
-const OURS: [(&str, &[&str]); 8] = [
+const OURS: [(&str, &[&str]); 9] = [
     ("wire", &[]),
     ("lb", &["wire"]),
     ("backend", &["wire", "ebpf-sensor"]),
@@ -15,6 +15,7 @@ const OURS: [(&str, &[&str]); 8] = [
     ("ebpf-sensor", &["ebpf-abi"]),
     ("client", &["wire"]),
     ("xtask", &[]),
+    ("bench", &["xtask"]),
     ("tests", &["wire", "lb", "backend", "ebpf-abi", "ebpf-sensor", "client"]),
 ];
 
@@ -106,6 +107,8 @@ mod tests {
             ("backend", "tests"),
             ("wire", "lb"),
             ("xtask", "wire"),
+            ("xtask", "bench"),
+            ("bench", "lb"),
             ("ebpf-sensor", "wire"),
             ("backend", "aya"),
             ("lb", "mongodb"),

@@ -6,18 +6,18 @@ use anyhow::{Context, Result};
 
 /// Now, for deadlines and for the length of a measurement.
 #[expect(clippy::disallowed_methods, reason = "the one clock read of the bench")]
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Waits between two looks at something that has no event to wait for.
 #[expect(clippy::disallowed_methods, reason = "this program has nothing else to do in the meantime")]
-pub(super) fn pause(length: Duration) {
+pub(crate) fn pause(length: Duration) {
     std::thread::sleep(length);
 }
 
 /// The moment in UTC as `date` writes it in `format`.
-pub(super) fn date(format: &str) -> Result<String> {
+pub(crate) fn date(format: &str) -> Result<String> {
     let output =
         xtask::command::program("date").args(["-u", format]).output().context("`date` did not run")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -8,14 +8,14 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use xtask::command;
 
-use super::build;
+use crate::programs::build;
 
 /// Connections of the fixed-rate load; requests go round them.
 const RATE_CONNECTIONS: u32 = 64;
 
 /// How requests arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Load {
+pub(crate) enum Load {
     /// Each of so many connections sends its next request when it has its answer.
     Closed(u32),
     /// The same with a query behind the path. A proxy does not care; our balancer's door serves plain posts only and
@@ -27,7 +27,7 @@ pub(super) enum Load {
 
 impl Load {
     /// As a column's title.
-    pub(super) fn title(self) -> String {
+    pub(crate) fn title(self) -> String {
         match self {
             Self::Closed(1) | Self::Queried(1) => "1 conn".to_owned(),
             Self::Closed(connections) | Self::Queried(connections) => connections.to_string(),
@@ -37,22 +37,22 @@ impl Load {
 }
 
 /// What came of one run of a load.
-pub(super) struct Figures {
+pub(crate) struct Figures {
     /// Requests that the balancer answered in all, warm-up included.
-    pub(super) answered: u64,
+    pub(crate) answered: u64,
     /// Answers a second.
-    pub(super) per_second: f64,
+    pub(crate) per_second: f64,
     /// Latencies in milliseconds: the median, 99 % and 99.9 %.
-    pub(super) p50_ms: f64,
-    pub(super) p99_ms: f64,
-    pub(super) p999_ms: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
     /// Answers other than 200, lost connections and time-outs.
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
 }
 
 impl Load {
     /// Runs the load against `target` for `seconds`.
-    pub(super) fn run(self, target: SocketAddr, seconds: u64) -> Result<Figures> {
+    pub(crate) fn run(self, target: SocketAddr, seconds: u64) -> Result<Figures> {
         match self {
             Self::Closed(connections) => closed(target, "/sentence", connections, seconds),
             Self::Queried(connections) => closed(target, "/sentence?queried", connections, seconds),
@@ -64,7 +64,7 @@ impl Load {
 #[expect(clippy::float_arithmetic, reason = "measured values are shown, they decide nothing")]
 fn closed(target: SocketAddr, path: &str, connections: u32, seconds: u64) -> Result<Figures> {
     let mut wrk = command::program("wrk");
-    wrk.args(["--threads", "1", "--timeout", "30s", "--script", "xtask/peers/post.lua"])
+    wrk.args(["--threads", "1", "--timeout", "30s", "--script", "bench/src/load/post.lua"])
         .args(["--connections", &connections.to_string(), "--duration", &format!("{seconds}s")])
         .arg(format!("http://{target}{path}"));
     let text = output(wrk)?;
@@ -103,7 +103,7 @@ fn open(target: SocketAddr, rate: u32, seconds: u64) -> Result<Figures> {
 /// Runs a generator to its end; it dies with this program.
 fn output(command: Command) -> Result<String> {
     let shown = command::shown(&command);
-    let mut bound = super::running::bound(&command);
+    let mut bound = crate::programs::running::bound(&command);
     let output = bound.stdin(Stdio::null()).output().with_context(|| format!("`{shown}` did not run"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {

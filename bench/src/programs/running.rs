@@ -19,13 +19,13 @@ const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(5);
 
 /// A running program. Ended when dropped, and by the kernel when this program ends first.
-pub(super) struct Running {
+pub(crate) struct Running {
     process: Process,
 }
 
 impl Running {
     /// Starts `command` with its output in `target/bench/logs/NAME.log`.
-    pub(super) fn start(name: &str, command: &Command) -> Result<Self> {
+    pub(crate) fn start(name: &str, command: &Command) -> Result<Self> {
         let folder = build::folder().join("logs");
         std::fs::create_dir_all(&folder)?;
         let process = Process::start(name, bound(command), &folder.join(format!("{name}.log")))?;
@@ -33,44 +33,44 @@ impl Running {
     }
 
     /// Its process id.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
     /// Waits until `found` finds something in the output.
-    pub(super) fn wait_for<T>(&mut self, what: &str, found: impl Fn(&str) -> Option<T>) -> Result<T> {
+    pub(crate) fn wait_for<T>(&mut self, what: &str, found: impl Fn(&str) -> Option<T>) -> Result<T> {
         self.process.wait_for(what, START, found)
     }
 
     /// Waits for the first line of our own programs, and gives the address in it.
-    pub(super) fn wait_for_ready_line(&mut self) -> Result<SocketAddr> {
+    pub(crate) fn wait_for_ready_line(&mut self) -> Result<SocketAddr> {
         let url = self.wait_for("its line `ready on`", ready_url)?;
         let address = url.strip_prefix("http://").and_then(|address| address.parse().ok());
         address.with_context(|| format!("{} says that it is ready on {url}", self.process.name()))
     }
 
     /// Waits until `address` accepts connections.
-    pub(super) fn wait_until_open(&mut self, address: SocketAddr) -> Result<()> {
+    pub(crate) fn wait_until_open(&mut self, address: SocketAddr) -> Result<()> {
         self.wait_for(&format!("a listener on {address}"), |_| TcpStream::connect(address).ok().map(drop))
     }
 
     /// Whether it has ended by itself.
-    pub(super) fn ended(&mut self) -> bool {
+    pub(crate) fn ended(&mut self) -> bool {
         self.process.check().is_err()
     }
 
     /// CPU time used so far by the process, its children, and all their threads.
-    pub(super) fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         account::cpu(&self.tree())
     }
 
     /// Resident memory of the process and its children, in kB.
-    pub(super) fn rss_kb(&self) -> u64 {
+    pub(crate) fn rss_kb(&self) -> u64 {
         account::rss_kb(&self.tree())
     }
 
     /// The process and all that descend from it.
-    pub(super) fn tree(&self) -> Vec<u32> {
+    pub(crate) fn tree(&self) -> Vec<u32> {
         account::tree(self.process.id())
     }
 }
@@ -89,7 +89,7 @@ impl Drop for Running {
 }
 
 /// `command`, to be ended by the kernel when this program ends, whatever ends it.
-pub(super) fn bound(command: &Command) -> Command {
+pub(crate) fn bound(command: &Command) -> Command {
     let mut bound = Command::new("setpriv");
     bound.args(["--pdeathsig", "TERM"]).arg(command.get_program()).args(command.get_args());
     for (key, value) in command.get_envs() {
@@ -103,6 +103,6 @@ pub(super) fn bound(command: &Command) -> Command {
 }
 
 /// A port that was free a moment ago, for programs that cannot say which port they were given.
-pub(super) fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

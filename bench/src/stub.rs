@@ -1,4 +1,4 @@
-//! The stub nodes of `xtask/stub`: how they are started and asked what they took.
+//! The stub nodes of `bench/stub`: how they are started and asked what they took.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -8,31 +8,31 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use xtask::web;
 
-use super::build;
-use super::running::Running;
+use crate::programs::build;
+use crate::programs::running::Running;
 
 /// How one stub node begins and behaves.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Documents it says it holds at the start.
-    pub(super) documents: u64,
+    pub(crate) documents: u64,
     /// What it waits before it answers a post.
-    pub(super) delay: Duration,
+    pub(crate) delay: Duration,
     /// Whether it knows only what a node of the old system knows.
-    pub(super) old: bool,
+    pub(crate) old: bool,
 }
 
 /// What a stub node took since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// Documents it holds, those of the start included.
-    pub(super) documents: u64,
+    pub(crate) documents: u64,
     /// Posts, single and bulk.
-    pub(super) posts: u64,
+    pub(crate) posts: u64,
 }
 
 /// Starts `nodes` in one process with one worker thread.
-pub(super) fn start(name: &str, nodes: &[Node]) -> Result<(Running, Vec<SocketAddr>)> {
+pub(crate) fn start(name: &str, nodes: &[Node]) -> Result<(Running, Vec<SocketAddr>)> {
     let list = |value: fn(&Node) -> u128| {
         nodes.iter().map(|node| value(node).to_string()).collect::<Vec<_>>().join(",")
     };
@@ -49,7 +49,7 @@ pub(super) fn start(name: &str, nodes: &[Node]) -> Result<(Running, Vec<SocketAd
 }
 
 /// Starts two nodes of a kind, a process each.
-pub(super) fn pair(name: &str, node: Node) -> Result<(Vec<Running>, Vec<SocketAddr>)> {
+pub(crate) fn pair(name: &str, node: Node) -> Result<(Vec<Running>, Vec<SocketAddr>)> {
     let (mut running, mut addresses) = (Vec::new(), Vec::new());
     for at in ["a", "b"] {
         let (stub, its) = start(&format!("{name}-{at}"), &[node])?;
@@ -60,7 +60,7 @@ pub(super) fn pair(name: &str, node: Node) -> Result<(Vec<Running>, Vec<SocketAd
 }
 
 /// Asks the stub node at `address` what it took.
-pub(super) fn taken(address: SocketAddr) -> Result<Taken> {
+pub(crate) fn taken(address: SocketAddr) -> Result<Taken> {
     let (_, body) = web::get(&format!("http://{address}"), "/bench")?;
     let taken: Value = serde_json::from_str(&body).with_context(|| format!("{address} answered {body:?}"))?;
     let field = |name: &str| taken[name].as_u64().with_context(|| format!("no `{name}` in {taken}"));

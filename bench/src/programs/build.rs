@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use xtask::command;
 
 /// Where the bench keeps everything of its own.
-pub(super) fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     target().join("bench")
 }
 
@@ -19,13 +19,13 @@ fn target() -> &'static Path {
 }
 
 /// Builds the stub nodes and the load generator; about 40 s the first time.
-pub(super) fn stub() -> Result<()> {
-    package("xtask/stub")
+pub(crate) fn stub() -> Result<()> {
+    package("bench/stub")
 }
 
 /// Builds the Pingora peer; about two minutes the first time.
-pub(super) fn pingora() -> Result<()> {
-    package("xtask/peers/pingora")
+pub(crate) fn pingora() -> Result<()> {
+    package("bench/peers/pingora")
 }
 
 fn package(path: &str) -> Result<()> {
@@ -37,12 +37,12 @@ fn package(path: &str) -> Result<()> {
 }
 
 /// A program built by [`stub`] or [`pingora`].
-pub(super) fn own(name: &str) -> PathBuf {
+pub(crate) fn own(name: &str) -> PathBuf {
     folder().join("build/release").join(name)
 }
 
 /// Builds our release binaries `packages`.
-pub(super) fn product(packages: &[&str]) -> Result<()> {
+pub(crate) fn product(packages: &[&str]) -> Result<()> {
     let mut arguments = vec!["build", "--quiet", "--release", "--locked"];
     for package in packages {
         arguments.extend(["--package", package]);
@@ -51,12 +51,12 @@ pub(super) fn product(packages: &[&str]) -> Result<()> {
 }
 
 /// One of our release binaries, built by [`product`].
-pub(super) fn release(name: &str) -> PathBuf {
+pub(crate) fn release(name: &str) -> PathBuf {
     target().join("release").join(name)
 }
 
 /// Installs the Python peers into an environment of their own; a few seconds the first time.
-pub(super) fn python() -> Result<()> {
+pub(crate) fn python() -> Result<()> {
     if folder().join("venv/bin/gunicorn").exists() && folder().join("venv/bin/envoy").exists() {
         return Ok(());
     }
@@ -69,12 +69,12 @@ pub(super) fn python() -> Result<()> {
 }
 
 /// A program of the Python environment made by [`python`].
-pub(super) fn in_venv(name: &str) -> PathBuf {
+pub(crate) fn in_venv(name: &str) -> PathBuf {
     folder().join("venv/bin").join(name)
 }
 
 /// Fails with the remedy when one of the programs that the system's packages bring is missing.
-pub(super) fn require(programs: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn require(programs: &[(&str, &str)]) -> Result<()> {
     for (program, package) in programs {
         if !command::exists(program) && !Path::new("/usr/sbin").join(program).exists() {
             bail!("`{program}` is not installed; on Debian: apt-get install {package}");
@@ -84,7 +84,7 @@ pub(super) fn require(programs: &[(&str, &str)]) -> Result<()> {
 }
 
 /// `name` with the version that `command` prints in its first line that begins with `line`.
-pub(super) fn version(name: &str, mut command: Command, line: &str) -> Result<String> {
+pub(crate) fn version(name: &str, mut command: Command, line: &str) -> Result<String> {
     let shown = command::shown(&command);
     let output = command.output().with_context(|| format!("`{shown}` did not run"))?;
     let text = [output.stdout, output.stderr].concat();

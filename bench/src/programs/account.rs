@@ -7,7 +7,7 @@ use std::time::Duration;
 const TICK_NS: u64 = 10_000_000;
 
 /// `root` and all that descend from it.
-pub(super) fn tree(root: u32) -> Vec<u32> {
+pub(crate) fn tree(root: u32) -> Vec<u32> {
     let mut found = vec![root];
     let mut at = 0;
     while let Some(&pid) = found.get(at) {
@@ -18,19 +18,19 @@ pub(super) fn tree(root: u32) -> Vec<u32> {
 }
 
 /// CPU time used so far by `processes` and all their threads.
-pub(super) fn cpu(processes: &[u32]) -> Duration {
+pub(crate) fn cpu(processes: &[u32]) -> Duration {
     Duration::from_nanos(processes.iter().copied().map(cpu_ns).sum())
 }
 
 /// Resident memory of `processes`, in kB.
-pub(super) fn rss_kb(processes: &[u32]) -> u64 {
+pub(crate) fn rss_kb(processes: &[u32]) -> u64 {
     processes.iter().map(|&pid| status_kb(pid, "VmRSS:")).sum()
 }
 
 /// CPU time so far of every process on the machine but this one and those in `ours`, to the tick.
 ///
 /// The buried children belong to it, or a compiler's time would vanish with each of its processes.
-pub(super) fn cpu_of_others(ours: &[u32]) -> Duration {
+pub(crate) fn cpu_of_others(ours: &[u32]) -> Duration {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     Duration::from_nanos(

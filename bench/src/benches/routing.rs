@@ -7,18 +7,18 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
-use super::cell::{Cell, Cells, Figure, measure};
-use super::lb::short;
-use super::load::Load;
-use super::peer::{self, Family, Peer, node_name};
-use super::report::{Column, Report, circumstances};
-use super::running::Running;
-use super::stub::{self, Node, Taken};
-use super::{Common, rotated};
+use crate::load::Load;
+use crate::method::cell::{Cell, Figure, measure, short};
+use crate::method::rounds::Cells;
+use crate::method::{Common, rotated};
+use crate::peers::{self, Family, Peer, node_name};
+use crate::programs::running::Running;
+use crate::report::{Column, Report, circumstances};
+use crate::stub::{self, Node, Taken};
 
 /// What `bench routing` takes.
 #[derive(Args)]
-pub(super) struct Routing {
+pub(crate) struct Routing {
     #[command(flatten)]
     common: Common,
     /// Which policies; all when none is given.
@@ -50,8 +50,8 @@ const VARIANTS: [(&str, &[&str]); 6] = [
 const NODES: usize = 3;
 
 impl Routing {
-    pub(super) fn run(self) -> Result<()> {
-        peer::prepare(&[Family::Balanza], &self.common)?;
+    pub(crate) fn run(self) -> Result<()> {
+        peers::prepare(&[Family::Balanza], &self.common)?;
         let wanted = |(policy, _): &&(&str, &[&str])| {
             self.policy.is_empty() || self.policy.iter().any(|wanted| wanted == policy)
         };

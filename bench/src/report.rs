@@ -8,11 +8,13 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use xtask::command;
 
-use super::cell::{Cells, Figure, Spread};
-use super::{build, clock};
+use crate::method::cell::Figure;
+use crate::method::clock;
+use crate::method::rounds::{Cells, Spread};
+use crate::programs::build;
 
 /// A report in the making.
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     cells: &'a Cells,
     rows: Vec<String>,
     columns: Vec<String>,
@@ -20,7 +22,7 @@ pub(super) struct Report<'a> {
 }
 
 /// A column of a table of different figures.
-pub(super) struct Column {
+pub(crate) struct Column {
     title: String,
     of: String,
     figure: Figure,
@@ -29,25 +31,25 @@ pub(super) struct Column {
 
 impl Column {
     /// The column `title`, which shows `figure` of the cells in column `of`.
-    pub(super) fn new(title: &str, of: &str, figure: Figure, decimals: usize) -> Self {
+    pub(crate) fn new(title: &str, of: &str, figure: Figure, decimals: usize) -> Self {
         Self { title: title.to_owned(), of: of.to_owned(), figure, decimals }
     }
 }
 
 impl<'a> Report<'a> {
     /// A report whose tables have these rows and columns.
-    pub(super) fn new(cells: &'a Cells, rows: Vec<String>, columns: Vec<String>) -> Self {
+    pub(crate) fn new(cells: &'a Cells, rows: Vec<String>, columns: Vec<String>) -> Self {
         Self { cells, rows, columns, text: String::new() }
     }
 
     /// Adds a paragraph.
-    pub(super) fn say(&mut self, text: &str) {
+    pub(crate) fn say(&mut self, text: &str) {
         self.text.push_str(text);
         self.text.push_str("\n\n");
     }
 
     /// Adds a table of `figure`, median with range, the rows beside the columns.
-    pub(super) fn table(&mut self, title: &str, figure: Figure, decimals: usize) {
+    pub(crate) fn table(&mut self, title: &str, figure: Figure, decimals: usize) {
         let cells = self.cells;
         let cell =
             |row: &str, column: &str| cells.spread(row, column, figure).map(|spread| spread.shown(decimals));
@@ -56,7 +58,7 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a table of different figures, each from a column of its own.
-    pub(super) fn mixed(&mut self, title: &str, columns: &[Column]) {
+    pub(crate) fn mixed(&mut self, title: &str, columns: &[Column]) {
         let cells = self.cells;
         let titles: Vec<String> = columns.iter().map(|column| column.title.clone()).collect();
         let cell = |row: &str, title: &str| {
@@ -68,7 +70,7 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a table of what `rows` are to the best of `references`, for each figure, with the bar for each column.
-    pub(super) fn ratios(
+    pub(crate) fn ratios(
         &mut self,
         title: &str,
         rows: &[String],
@@ -101,7 +103,7 @@ impl<'a> Report<'a> {
     }
 
     /// Prints the report, keeps the raw figures, and unless `dry` puts the tables into `docs/benchmarks.md`.
-    pub(super) fn publish(self, kind: &str, command: &str, circumstances: &str, dry: bool) -> Result<()> {
+    pub(crate) fn publish(self, kind: &str, command: &str, circumstances: &str, dry: bool) -> Result<()> {
         let mut text = format!("Command: `{command}`\n\n{circumstances}\n\n{}", self.text);
         if let Some(others) = self.cells.overall(Figure::Others) {
             writeln!(
@@ -184,7 +186,7 @@ fn grouped(value: f64, decimals: usize) -> String {
 }
 
 /// The machine, the date, the commit, and `versions`.
-pub(super) fn circumstances(versions: &[String]) -> Result<String> {
+pub(crate) fn circumstances(versions: &[String]) -> Result<String> {
     let cpu = field("/proc/cpuinfo", "model name")?;
     let memory = field("/proc/meminfo", "MemTotal")?;
     let cores = std::thread::available_parallelism()?;

@@ -8,17 +8,19 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::cell::{Cell, Cells, Figure, measure, value};
-use super::lb::short;
-use super::load::Load;
-use super::peer::{self, Family, Peer};
-use super::report::{Report, circumstances};
-use super::running::{Running, bound};
-use super::{Common, build, stub};
+use crate::load::Load;
+use crate::method::Common;
+use crate::method::cell::{Cell, Figure, measure, short, value};
+use crate::method::rounds::Cells;
+use crate::peers::{self, Family, Peer};
+use crate::programs::build;
+use crate::programs::running::{Running, bound};
+use crate::report::{Report, circumstances};
+use crate::stub;
 
 /// What `bench profile` takes.
 #[derive(Args)]
-pub(super) struct Profile {
+pub(crate) struct Profile {
     #[command(flatten)]
     common: Common,
     /// Closed loops of so many connections.
@@ -52,9 +54,9 @@ const STAGES: [(&str, &[&str]); 13] = [
 const REST: &str = "rest (clock, interrupts)";
 
 impl Profile {
-    pub(super) fn run(self) -> Result<()> {
+    pub(crate) fn run(self) -> Result<()> {
         build::require(&[("perf", "linux-perf")])?;
-        peer::prepare(&[Family::Balanza], &self.common)?;
+        peers::prepare(&[Family::Balanza], &self.common)?;
         let mut cells = Cells::default();
         for round in 0..self.common.rounds {
             for &connections in &self.connections {

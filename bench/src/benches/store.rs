@@ -9,17 +9,18 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use xtask::command;
 
-use super::cell::{Cell, Cells, Figure, measure};
-use super::lb::short;
-use super::load::Load;
-use super::peer::{self, Family, Peer, Started, node_name};
-use super::report::{Report, circumstances};
-use super::running::Running;
-use super::{Common, build, rotated};
+use crate::load::Load;
+use crate::method::cell::{Cell, Figure, measure, short};
+use crate::method::rounds::Cells;
+use crate::method::{Common, rotated};
+use crate::peers::{self, Family, Peer, Started, node_name};
+use crate::programs::build;
+use crate::programs::running::Running;
+use crate::report::{Report, circumstances};
 
 /// What `bench store` takes.
 #[derive(Args)]
-pub(super) struct Store {
+pub(crate) struct Store {
     #[command(flatten)]
     common: Common,
     /// Which stores.
@@ -45,8 +46,8 @@ enum Engine {
 }
 
 impl Store {
-    pub(super) fn run(self) -> Result<()> {
-        peer::prepare(&self.peers, &self.common)?;
+    pub(crate) fn run(self) -> Result<()> {
+        peers::prepare(&self.peers, &self.common)?;
         if !self.common.no_build {
             build::product(&["backend"])?;
             if self.stores.contains(&Engine::Mongo) {
@@ -118,7 +119,7 @@ impl Store {
         report.table("p50, ms", Figure::P50, 2);
         report.table("p99, ms", Figure::P99, 2);
         let command = self.common.command("store");
-        report.publish("store", &command, &circumstances(&peer::versions(&self.peers)?)?, self.common.dry)
+        report.publish("store", &command, &circumstances(&peers::versions(&self.peers)?)?, self.common.dry)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `cargo xtask bench probe`: how exact the sensor's figures are, and what they cost.
 //!
-//! Runs the example `measure` of the sensor part by part, since xtask depends on none of our crates; prints its tables,
-//! keeps them in `docs/benchmarks/probe.md`, and every single figure in `target/bench/probe.txt`. Needs root.
+//! Runs the example `measure` of the sensor part by part, since no bench depends on a crate of the product;
+//! prints its tables, keeps them in `docs/benchmarks/probe.md`, and every single figure in `target/bench/probe.txt`.
+//! Needs root.
 
 use std::fs;
 use std::path::Path;

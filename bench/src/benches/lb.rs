@@ -5,17 +5,18 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use clap::Args;
 
-use super::cell::{Cell, Cells, Figure, measure, value};
-use super::load::Load;
-use super::peer::{self, Family, Peer, Started};
-use super::report::{Report, circumstances};
-use super::running::Running;
-use super::stub::{self, Taken};
-use super::{Common, rotated};
+use crate::load::Load;
+use crate::method::cell::{Cell, Figure, measure, short};
+use crate::method::rounds::Cells;
+use crate::method::{Common, rotated};
+use crate::peers::{self, Family, Peer, Started};
+use crate::programs::running::Running;
+use crate::report::{Report, circumstances};
+use crate::stub::{self, Taken};
 
 /// What `bench lb` takes.
 #[derive(Args)]
-pub(super) struct Lb {
+pub(crate) struct Lb {
     #[command(flatten)]
     common: Common,
     /// Which balancers to measure.
@@ -50,8 +51,8 @@ const BARS: [(&str, [&str; 3]); 5] = [
 ];
 
 impl Lb {
-    pub(super) fn run(self) -> Result<()> {
-        peer::prepare(&self.peers, &self.common)?;
+    pub(crate) fn run(self) -> Result<()> {
+        peers::prepare(&self.peers, &self.common)?;
         let mut loads: Vec<Load> =
             self.connections.iter().map(|&connections| Load::Closed(connections)).collect();
         loads.extend((self.rate > 0).then_some(Load::Rate(self.rate)));
@@ -125,7 +126,7 @@ impl Lb {
         report.table("RSS after the cell, MB", Figure::Rss, 0);
         report.table("sentences per post to a node", Figure::Batch, 1);
         let command = self.common.command("lb");
-        report.publish("lb", &command, &circumstances(&peer::versions(&self.peers)?)?, self.common.dry)
+        report.publish("lb", &command, &circumstances(&peers::versions(&self.peers)?)?, self.common.dry)
     }
 }
 
@@ -148,18 +149,4 @@ fn taken(nodes: &[SocketAddr]) -> Result<Taken> {
 fn sentences_per_post(before: Taken, after: Taken) -> f64 {
     let posts = after.posts - before.posts;
     (after.documents - before.documents) as f64 / posts.max(1) as f64
-}
-
-/// A cell on one line, for whoever watches the run.
-pub(super) fn short(figures: &[(Figure, f64)]) -> String {
-    let value = |figure| value(figures, figure);
-    format!(
-        "{:.0}/s, p50 {:.2} ms, p99 {:.2} ms, CPU {:.1} µs, failed {}, others {:.0} %",
-        value(Figure::PerSecond),
-        value(Figure::P50),
-        value(Figure::P99),
-        value(Figure::Cpu),
-        value(Figure::Failed),
-        value(Figure::Others)
-    )
 }

@@ -4,17 +4,18 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::cell::{Cell, Cells, Figure, measure};
-use super::lb::short;
-use super::load::Load;
-use super::peer::{self, Family, Peer, Started};
-use super::report::{Report, circumstances};
-use super::running::Running;
-use super::{Common, rotated, stub};
+use crate::load::Load;
+use crate::method::cell::{Cell, Figure, measure, short};
+use crate::method::rounds::Cells;
+use crate::method::{Common, rotated};
+use crate::peers::{self, Family, Peer, Started};
+use crate::programs::running::Running;
+use crate::report::{Report, circumstances};
+use crate::stub;
 
 /// What `bench scale` takes.
 #[derive(Args)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     #[command(flatten)]
     common: Common,
     /// Which balancers to measure.
@@ -42,8 +43,8 @@ struct Fleet {
 }
 
 impl Scale {
-    pub(super) fn run(self) -> Result<()> {
-        peer::prepare(&self.peers, &self.common)?;
+    pub(crate) fn run(self) -> Result<()> {
+        peers::prepare(&self.peers, &self.common)?;
         let peers: Vec<Peer> = self.peers.iter().map(|&family| Peer { family, workers: 1 }).collect();
         let mut loads: Vec<Load> =
             self.connections.iter().map(|&connections| Load::Closed(connections)).collect();
@@ -98,7 +99,7 @@ impl Scale {
         report.table("p99, ms", Figure::P99, 2);
         report.table("RSS after the cell, MB", Figure::Rss, 0);
         let command = self.common.command("scale");
-        report.publish("scale", &command, &circumstances(&peer::versions(&self.peers)?)?, self.common.dry)
+        report.publish("scale", &command, &circumstances(&peers::versions(&self.peers)?)?, self.common.dry)
     }
 }
 

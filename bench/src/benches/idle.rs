@@ -9,16 +9,20 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::cell::{Cell, Cells, Figure, Figures};
-use super::load::Load;
-use super::peer::{self, Family, Peer, Started};
-use super::report::{Column, Report, circumstances};
-use super::running::Running;
-use super::{Common, build, clock, stub};
+use crate::load::Load;
+use crate::method::Common;
+use crate::method::cell::{Cell, Figure, Figures};
+use crate::method::clock;
+use crate::method::rounds::Cells;
+use crate::peers::{self, Family, Peer, Started};
+use crate::programs::build;
+use crate::programs::running::Running;
+use crate::report::{Column, Report, circumstances};
+use crate::stub;
 
 /// What `bench idle` takes.
 #[derive(Args)]
-pub(super) struct Idle {
+pub(crate) struct Idle {
     #[command(flatten)]
     common: Common,
     /// Which balancers to measure.
@@ -38,8 +42,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const BESIDES: Load = Load::Rate(500);
 
 impl Idle {
-    pub(super) fn run(self) -> Result<()> {
-        peer::prepare(&self.peers, &self.common)?;
+    pub(crate) fn run(self) -> Result<()> {
+        peers::prepare(&self.peers, &self.common)?;
         let peers: Vec<Peer> = self.peers.iter().map(|&family| Peer { family, workers: 1 }).collect();
         let mut cells = Cells::default();
         for round in 0..self.common.rounds {
@@ -121,7 +125,7 @@ impl Idle {
         ];
         report.mixed("balancer", &columns);
         let command = self.common.command("idle");
-        report.publish("idle", &command, &circumstances(&peer::versions(&self.peers)?)?, self.common.dry)
+        report.publish("idle", &command, &circumstances(&peers::versions(&self.peers)?)?, self.common.dry)
     }
 }
 

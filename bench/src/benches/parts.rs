@@ -5,17 +5,18 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::cell::{Cell, Cells, Figure, measure};
-use super::lb::short;
-use super::load::Load;
-use super::peer::{self, Family, Peer, Started};
-use super::report::{Report, circumstances};
-use super::running::Running;
-use super::{Common, rotated, stub};
+use crate::load::Load;
+use crate::method::cell::{Cell, Figure, measure, short};
+use crate::method::rounds::Cells;
+use crate::method::{Common, rotated};
+use crate::peers::{self, Family, Peer, Started};
+use crate::programs::running::Running;
+use crate::report::{Report, circumstances};
+use crate::stub;
 
 /// What `bench parts` takes.
 #[derive(Args)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     #[command(flatten)]
     common: Common,
     /// Closed loops of so many connections.
@@ -46,8 +47,8 @@ struct Balancers {
 }
 
 impl Parts {
-    pub(super) fn run(self) -> Result<()> {
-        peer::prepare(&[Family::Balanza], &self.common)?;
+    pub(crate) fn run(self) -> Result<()> {
+        peers::prepare(&[Family::Balanza], &self.common)?;
         let mut cells = Cells::default();
         for round in 0..self.common.rounds {
             self.round(round, &mut cells)?;
