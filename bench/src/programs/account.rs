@@ -71,7 +71,38 @@ fn status_kb(pid: u32, field: &str) -> u64 {
     line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// The kernel lists children by the thread that started them.
 fn children(pid: u32) -> Vec<u32> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
+    let mut all = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        all.extend(text.split_ascii_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_process_is_accounted_with_its_children() {
+        let this = std::process::id();
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let processes = tree(this);
+        assert_eq!(processes.first(), Some(&this));
+        assert!(processes.contains(&child.id()), "{processes:?} lacks {}", child.id());
+        assert!(rss_kb(&processes) > rss_kb(&[child.id()]));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!tree(this).contains(&child.id()));
+    }
+
+    #[test]
+    fn what_is_gone_has_used_nothing() {
+        // Above the largest process id that Linux gives.
+        let none = [5_000_000];
+        assert_eq!((cpu(&none), rss_kb(&none), tree(none[0])), (Duration::ZERO, 0, none.to_vec()));
+    }
 }

@@ -106,3 +106,22 @@ pub(crate) fn bound(command: &Command) -> Command {
 pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn a_bound_command_is_the_same_command() {
+        let mut command = Command::new("nginx");
+        command.args(["-p", "a b"]).env("NODE_A", "x").env_remove("BALANZA_NODE").current_dir("/tmp");
+        let bound = bound(&command);
+        assert_eq!(bound.get_program(), "setpriv");
+        assert_eq!(bound.get_args().collect::<Vec<_>>(), ["--pdeathsig", "TERM", "nginx", "-p", "a b"]);
+        assert_eq!(bound.get_current_dir(), Some(Path::new("/tmp")));
+        let variables = [("BALANZA_NODE", None), ("NODE_A", Some("x"))];
+        let expected = variables.map(|(key, value)| (OsStr::new(key), value.map(OsStr::new)));
+        assert_eq!(bound.get_envs().collect::<Vec<_>>(), expected);
+    }
+}
