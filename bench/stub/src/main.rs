@@ -2,7 +2,8 @@
 //! Owns the shapes of those answers. There is no validation, no store and no telemetry: RAM and CPU are constants.
 //!
 //! Usage: `bench-stub NODES [DOCUMENTS… [DELAY_US… [OLD…]]]`, each list comma-separated and one value per node (0 where
-//! it is short). OLD is 1 for a node that knows no bulk posts and no report stream. Prints one line `node URL` per node, then serves on one worker thread until it is ended.
+//! it is short). OLD is 1 for a node that knows no bulk posts and no report stream. Prints one line `node URL` per node,
+//! then serves on one worker thread until it is ended.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
