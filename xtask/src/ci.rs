@@ -5,6 +5,7 @@
 mod crates;
 mod documents;
 mod sources;
+mod tables;
 mod tree;
 
 use std::process::Command;

@@ -1,9 +1,10 @@
-//! Which crate may depend on which, and that each one takes part in the lint table.
+//! Which crate may depend on which, and that each one takes part in the lint table. Workspaces of their own, which cargo
+//! does not name beside ours, are for `tables`.
 
 use serde_json::Value;
 
-use super::Finding;
 use super::tree::Tree;
+use super::{Finding, tables};
 
 /// Our crates and those of ours that each may depend on. An edge that is not here is a fault, and so is a new crate
 /// until it is here with its reason to exist.
@@ -42,6 +43,7 @@ pub(super) fn check(tree: &Tree, metadata: &Value) -> Vec<Finding> {
             findings.push(Finding::fault(format!("{manifest} lacks `[lints]` with `workspace = true`")));
         }
     }
+    findings.extend(tables::check(tree));
     if packages.is_empty() {
         findings.push(Finding::fault("`cargo metadata` names no package"));
     }
