@@ -2,6 +2,7 @@
 
 pub(crate) mod idle;
 pub(crate) mod lb;
+pub(crate) mod observed;
 pub(crate) mod parts;
 pub(crate) mod probe;
 pub(crate) mod profile;

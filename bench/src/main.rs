@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use benches::{idle, lb, parts, probe, profile, routing, scale, store};
+use benches::{idle, lb, observed, parts, probe, profile, routing, scale, store};
 
 /// Measure the balancer beside its peers.
 #[derive(Parser)]
@@ -47,6 +47,8 @@ enum Bench {
     Profile(profile::Profile),
     /// The balancer with its fast parts, and with each of them left out.
     Parts(parts::Parts),
+    /// The balancer alone, and while readers look at its fleet, its decisions and its metrics.
+    Observed(observed::Observed),
     /// Memory under idle connections and under clients that never read.
     Idle(idle::Idle),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Bench::Probe(probe) => probe.run(),
         Bench::Profile(profile) => profile.run(),
         Bench::Parts(parts) => parts.run(),
+        Bench::Observed(observed) => observed.run(),
         Bench::Idle(idle) => idle.run(),
     };
     match done {

@@ -73,7 +73,7 @@ pub(crate) struct Cell {
 }
 
 /// How often a cell is measured at most when others keep disturbing it.
-const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 
 /// Puts `load` on `target` and accounts the CPU time and memory of `watched` to its requests. `ours` are all the
 /// processes of the run, so that the rest of the machine can be told apart.
