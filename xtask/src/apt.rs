@@ -2,8 +2,7 @@
 //! follows when they cannot be, is for each command to say.
 
 use anyhow::Result;
-
-use crate::command::{self, program};
+use xtask::command::{self, program};
 
 /// Whether this user can install packages on this system.
 pub(crate) fn can_install() -> bool {

@@ -5,6 +5,7 @@
 mod crates;
 mod documents;
 mod sources;
+mod tables;
 mod tree;
 
 use std::process::Command;
@@ -12,8 +13,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::Value;
+use xtask::command::{self, cargo, root};
 
-use crate::command::{self, cargo, root};
 use tree::Tree;
 
 /// What the checks take.

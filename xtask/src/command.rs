@@ -1,4 +1,5 @@
-//! Running other programs: cargo, package managers, tools. Says what it runs and names it when it fails.
+//! Running other programs to their end: cargo, package managers, tools. Says what it runs and names it when it fails.
+//! Absent: programs that run on beside this one.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,13 +8,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// The root of the workspace.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
 /// A cargo command in the root of the workspace, with the cargo that runs this task.
-pub(crate) fn cargo(arguments: &[&str]) -> Command {
+pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
     // What cargo tells this program about itself is not for the crates that it builds: some build scripts run again
@@ -28,7 +29,10 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 }
 
 /// The folder that cargo builds into.
-pub(crate) fn target_dir() -> Result<PathBuf> {
+///
+/// # Errors
+/// When cargo does not tell.
+pub fn target_dir() -> Result<PathBuf> {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&metadata.stdout).context("`cargo metadata` gave no JSON")?;
@@ -38,14 +42,18 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
 }
 
 /// Any program in the root of the workspace.
-pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+pub fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.current_dir(root());
     command
 }
 
 /// Says what is run, runs it to its end, and fails when it fails.
-pub(crate) fn run(mut command: Command) -> Result<()> {
+///
+/// # Errors
+/// Names the command, and how it failed.
+#[expect(clippy::print_stdout, reason = "the person who waits for it sees what is run")]
+pub fn run(mut command: Command) -> Result<()> {
     let line = shown(&command);
     println!("$ {line}");
     let status = command.status().with_context(|| format!("`{line}` cannot be started"))?;
@@ -56,7 +64,7 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
 }
 
 /// The command as one would type it.
-pub(crate) fn shown(command: &Command) -> String {
+pub fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     std::iter::once(program)
         .chain(command.get_args())
@@ -66,7 +74,7 @@ pub(crate) fn shown(command: &Command) -> String {
 }
 
 /// Whether a program of this name is on the path.
-pub(crate) fn exists(name: &str) -> bool {
+pub fn exists(name: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|folder| folder.join(name).is_file())
 }

@@ -1,28 +1,26 @@
 //! `cargo xtask demo`: the whole system on this machine, with a real text sent through it.
 
+mod system;
 mod tally;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use xtask::command::{self, cargo};
+use xtask::web;
 
-use crate::command::{self, cargo};
-use crate::service::Service;
-use crate::web;
+use system::{Place, System, check_ports};
 use tally::{Tally, aligned, verdict};
 
 const TEXTS: [&str; 2] =
     ["tests/texts/newton-opticks-queries.txt", "tests/texts/eclesiastes-reina-valera.txt"];
-/// How often a standing demo looks whether its servers still live.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a node that died stays away: long enough to see the balancer go round it.
 const AWAY: Duration = Duration::from_secs(5);
 
@@ -43,12 +41,6 @@ pub(crate) struct Demo {
     release: bool,
 }
 
-/// Everything that runs. The balancer is dropped before its nodes.
-struct Running {
-    balancer: Service,
-    nodes: Vec<Service>,
-}
-
 impl Demo {
     /// Runs it.
     ///
@@ -60,7 +52,8 @@ impl Demo {
         let stop = stop_signals()?;
         let folder = std::env::temp_dir().join(format!("balanza-demo-{}", std::process::id()));
         std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-        let outcome = self.show(&binaries, &folder, &stop);
+        let place = Place { binaries, folder: folder.clone(), base_port: self.base_port };
+        let outcome = self.show(place, &stop);
         if outcome.is_ok() {
             std::fs::remove_dir_all(&folder)
                 .with_context(|| format!("{} cannot be removed", folder.display()))?;
@@ -70,130 +63,41 @@ impl Demo {
         outcome
     }
 
-    fn show(&self, binaries: &Path, folder: &Path, stop: &Receiver<i32>) -> Result<()> {
-        let mut running = self.start(binaries, folder)?;
-        let outcome = send(binaries, &running);
-        let verdict = match (outcome, running.check()) {
+    fn show(&self, place: Place, stop: &Receiver<i32>) -> Result<()> {
+        let binaries = place.binaries.clone();
+        let mut system = System::start(place, self.nodes)?;
+        let outcome = send(&binaries, &system);
+        let verdict = match (outcome, system.check()) {
             // The death of a server explains a failed run better than the client's words.
             (_, Err(death)) | (Err(death), Ok(())) => Err(death),
-            (Ok((sent, tally)), Ok(())) => report(&running, sent, &tally),
+            (Ok((sent, tally)), Ok(())) => report(&system, sent, &tally),
         };
         if self.exit {
             // Why something went wrong comes before how it ended.
-            let stopped = running.stop();
+            let stopped = system.stop();
             return verdict.and(stopped);
         }
         if let Err(error) = verdict {
             println!("\nSomething went wrong: {error:#}");
         }
-        say_what_to_try(&running);
-        let end = self.stay(binaries, folder, &mut running, stop);
-        let stopped = running.stop();
+        say_what_to_try(&system);
+        let end = stay(&mut system, stop);
+        let stopped = system.stop();
         end.and(stopped)
     }
-
-    fn start(&self, binaries: &Path, folder: &Path) -> Result<Running> {
-        println!("Starting {} nodes and the balancer; their logs:", self.nodes);
-        let mut nodes = Vec::new();
-        for number in 1..=self.nodes {
-            let node = self.start_node(binaries, folder, number, "")?;
-            println!("  {}    {}  {}", node.name(), node.url(), node.log().display());
-            nodes.push(node);
-        }
-        let mut balancer = command::program(binaries.join("balanza-lb"));
-        balancer.args(["--listen", &format!("127.0.0.1:{}", self.base_port)]);
-        balancer.arg("--data-dir").arg(folder.join("balancer"));
-        for (number, node) in (1..=self.nodes).zip(&nodes) {
-            balancer.args(["--node", &format!("{}={}", node_name(number), node.url())]);
-        }
-        let balancer = Service::start("the balancer", balancer, &folder.join("balancer.log"))?;
-        println!("  balancer  {}  {}", balancer.url(), balancer.log().display());
-        Ok(Running { balancer, nodes })
-    }
-
-    /// Starts a node over its own folder, with whatever it holds already.
-    fn start_node(&self, binaries: &Path, folder: &Path, number: u16, run: &str) -> Result<Service> {
-        let name = node_name(number);
-        let mut node = command::program(binaries.join("balanza-backend"));
-        node.args(["--listen", &format!("127.0.0.1:{}", self.base_port + number)]);
-        node.arg("--data-dir").arg(folder.join(&name));
-        Service::start(&format!("node {name}"), node, &folder.join(format!("{name}{run}.log")))
-    }
-
-    /// Waits until someone wants the demo to end, or the balancer dies. A node that dies is started again after a
-    /// while, as a service manager would, so that whoever kills one sees what happens then.
-    fn stay(
-        &self,
-        binaries: &Path,
-        folder: &Path,
-        running: &mut Running,
-        stop: &Receiver<i32>,
-    ) -> Result<()> {
-        let mut starts = 1;
-        while let Some(at) = running.await_death(stop)? {
-            let node = &mut running.nodes[at];
-            println!(
-                "\n{} died. It comes back in {AWAY:?}; the balancer goes round it meanwhile.",
-                node.name()
-            );
-            if !matches!(stop.recv_timeout(AWAY), Err(RecvTimeoutError::Timeout)) {
-                break;
-            }
-            starts += 1;
-            *node = self.start_node(binaries, folder, u16::try_from(at)? + 1, &format!("-{starts}"))?;
-            println!("{} is back, with the {} sentences that it held.", node.name(), count(node.url())?);
-        }
-        Ok(())
-    }
 }
 
-impl Running {
-    /// Waits for a node to die, and says which; nothing when someone wants the demo to end first.
-    fn await_death(&mut self, stop: &Receiver<i32>) -> Result<Option<usize>> {
-        while matches!(stop.recv_timeout(LOOK_EVERY), Err(RecvTimeoutError::Timeout)) {
-            self.balancer.check()?;
-            let died = self.nodes.iter_mut().position(|node| node.check().is_err());
-            if died.is_some() {
-                return Ok(died);
-            }
+/// Waits until someone wants the demo to end, or the balancer dies. A node that dies is started again after a while, as
+/// a service manager would, so that whoever kills one sees what happens then.
+fn stay(system: &mut System, stop: &Receiver<i32>) -> Result<()> {
+    while let Some(at) = system.await_death(stop)? {
+        let name = system.nodes[at].name();
+        println!("\n{name} died. It comes back in {AWAY:?}; the balancer goes round it meanwhile.");
+        if !matches!(stop.recv_timeout(AWAY), Err(RecvTimeoutError::Timeout)) {
+            break;
         }
-        Ok(None)
-    }
-
-    fn check(&mut self) -> Result<()> {
-        self.nodes.iter_mut().chain([&mut self.balancer]).try_for_each(Service::check)
-    }
-
-    fn stop(self) -> Result<()> {
-        println!("\nStopping.");
-        let mut outcome = Ok(());
-        for service in std::iter::once(self.balancer).chain(self.nodes) {
-            let name = service.name().to_owned();
-            let status = service.stop()?;
-            if outcome.is_ok() && !status.success() {
-                outcome = Err(anyhow!("{name} did not end in order ({status})"));
-            }
-        }
-        outcome
-    }
-}
-
-/// A, B, … Z, then N27, N28, ….
-fn node_name(number: u16) -> String {
-    match u8::try_from(number) {
-        Ok(small @ 1..=26) => char::from(b'A' + small - 1).to_string(),
-        _ => format!("N{number}"),
-    }
-}
-
-fn check_ports(base: u16, n_nodes: u16) -> Result<()> {
-    for port in base..=base.saturating_add(n_nodes) {
-        if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
-            bail!(
-                "port {port} cannot be used ({error}); end what uses it, or move the demo with `--base-port {}`",
-                if base < 14_999 { 14_999 } else { 24_999 }
-            );
-        }
+        let node = system.start_again(at)?;
+        println!("{} is back, with the {} sentences that it held.", node.name(), count(node.url())?);
     }
     Ok(())
 }
@@ -209,11 +113,11 @@ fn build(release: bool) -> Result<PathBuf> {
 }
 
 /// Sends the texts with the real client; gives how many sentences they have and where each went.
-fn send(binaries: &Path, running: &Running) -> Result<(u64, Tally)> {
+fn send(binaries: &Path, system: &System) -> Result<(u64, Tally)> {
     println!("\nSending {}", TEXTS.join(" and "));
     let mut send = command::program(binaries.join("balanza"));
     // Fresh: an earlier demo at this address, broken off, had other nodes.
-    send.arg("send").args(TEXTS).args(["--to", running.balancer.url(), "--json", "--fresh"]);
+    send.arg("send").args(TEXTS).args(["--to", system.balancer.url(), "--json", "--fresh"]);
     let line = command::shown(&send);
     println!("$ {line}");
     let output = send.stderr(Stdio::inherit()).output().context("the client cannot be started")?;
@@ -232,16 +136,13 @@ fn send(binaries: &Path, running: &Running) -> Result<(u64, Tally)> {
     Ok((sentences, tally))
 }
 
-fn report(running: &Running, sent: u64, tally: &Tally) -> Result<()> {
+fn report(system: &System, sent: u64, tally: &Tally) -> Result<()> {
     println!("\nWhere the sentences went, and why:\n{}", tally.table());
-    let counts = running.nodes.iter().map(|node| count(node.url())).collect::<Result<Vec<_>>>()?;
-    let rows = running
-        .nodes
-        .iter()
-        .zip(&counts)
-        .map(|(node, count)| vec![node.name().to_owned(), count.to_string()]);
+    let counts = system.nodes.iter().map(|node| count(node.url())).collect::<Result<Vec<_>>>()?;
+    let rows =
+        system.nodes.iter().zip(&counts).map(|(node, count)| vec![node.name().to_owned(), count.to_string()]);
     println!("What the nodes hold now:\n{}", aligned(&rows.collect::<Vec<_>>()));
-    println!("The fleet, as the balancer sees it:\n{}", fleet(running.balancer.url())?);
+    println!("The fleet, as the balancer sees it:\n{}", fleet(system.balancer.url())?);
     verdict(sent, tally, &counts).map_err(anyhow::Error::msg)?;
     println!("All {sent} sentences are stored, and the counts differ by 1 at most.");
     Ok(())
@@ -276,8 +177,8 @@ fn fleet(url: &str) -> Result<String> {
     Ok(aligned(&rows))
 }
 
-fn say_what_to_try(running: &Running) {
-    let url = running.balancer.url();
+fn say_what_to_try(system: &System) {
+    let url = system.balancer.url();
     let page = match web::get(url, "/") {
         Ok((200, _)) => format!("The dashboard: {url}/"),
         _ => format!("The fleet: {url}/fleet"),
@@ -295,22 +196,4 @@ fn stop_signals() -> Result<Receiver<i32>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || signals.forever().try_for_each(|signal| sender.send(signal)));
     Ok(receiver)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_taken_port_is_named_with_a_way_out() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let error = check_ports(port, 0).unwrap_err().to_string();
-        assert!(error.contains(&format!("port {port}")) && error.contains("--base-port"), "{error}");
-    }
-
-    #[test]
-    fn nodes_have_short_names() {
-        assert_eq!([1, 2, 26, 27].map(node_name), ["A", "B", "Z", "N27"]);
-    }
 }

@@ -13,9 +13,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use xtask::command::{self, cargo, program, root};
 
 use crate::apt;
-use crate::command::{self, cargo, program, root};
 use package::Archive;
 use report::Report;
 

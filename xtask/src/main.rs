@@ -1,4 +1,5 @@
-//! The list of `cargo xtask` commands, one file each. Depends on none of our crates, so that it builds first.
+//! The list of `cargo xtask` commands, one file each; what they share in running other programs is the library of this
+//! package. Depends on none of our crates, so that it builds first.
 
 #![expect(
     clippy::print_stdout,
@@ -8,14 +9,11 @@
 
 mod apt;
 mod bench;
+mod build_ebpf;
 mod ci;
-mod command;
 mod demo;
-mod ebpf;
 mod kernels;
-mod service;
 mod test;
-mod web;
 
 use std::process::ExitCode;
 
@@ -32,12 +30,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Compile the kernel probe from source and refresh the object that builds embed.
-    BuildEbpf(ebpf::BuildEbpf),
+    BuildEbpf(build_ebpf::BuildEbpf),
     /// Boot Debian's kernels in an emulator and check the probe in each.
     Kernels(kernels::Kernels),
     /// Build everything, start a balancer over some nodes, and send a real text through it.
     Demo(demo::Demo),
     /// Measure the balancer beside its peers.
+    #[command(disable_help_flag = true, after_help = bench::MORE_HELP)]
     Bench(bench::Bench),
     /// Run every test, after installing and building what the tests need.
     Test(test::Test),

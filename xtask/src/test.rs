@@ -9,8 +9,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use xtask::command::{self, cargo};
 
-use crate::command::{self, cargo};
 use tally::Tally;
 
 /// What the tests take.

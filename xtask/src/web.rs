@@ -7,7 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 /// Asks `url` (`http://host:port`) for `path` and gives the status and the body.
-pub(crate) fn get(url: &str, path: &str) -> Result<(u16, String)> {
+///
+/// # Errors
+/// When there is no answer within ten seconds, or none that is HTTP.
+pub fn get(url: &str, path: &str) -> Result<(u16, String)> {
     let address = url.trim_start_matches("http://");
     let fetch = || -> Result<(u16, String)> {
         let mut stream = TcpStream::connect(address)?;

@@ -1,13 +1,14 @@
-//! Which crate may depend on which, and that each one takes part in the lint table.
+//! Which crate may depend on which, and that each one takes part in the lint table. Workspaces of their own, which cargo
+//! does not name beside ours, are for `tables`.
 
 use serde_json::Value;
 
-use super::Finding;
 use super::tree::Tree;
+use super::{Finding, tables};
 
 /// Our crates and those of ours that each may depend on. An edge that is not here is a fault, and so is a new crate
 /// until it is here with its reason to exist.
-const OURS: [(&str, &[&str]); 8] = [
+const OURS: [(&str, &[&str]); 9] = [
     ("wire", &[]),
     ("lb", &["wire"]),
     ("backend", &["wire", "ebpf-sensor"]),
@@ -15,6 +16,7 @@ const OURS: [(&str, &[&str]); 8] = [
     ("ebpf-sensor", &["ebpf-abi"]),
     ("client", &["wire"]),
     ("xtask", &[]),
+    ("bench", &["xtask"]),
     ("tests", &["wire", "lb", "backend", "ebpf-abi", "ebpf-sensor", "client"]),
 ];
 
@@ -41,6 +43,7 @@ pub(super) fn check(tree: &Tree, metadata: &Value) -> Vec<Finding> {
             findings.push(Finding::fault(format!("{manifest} lacks `[lints]` with `workspace = true`")));
         }
     }
+    findings.extend(tables::check(tree));
     if packages.is_empty() {
         findings.push(Finding::fault("`cargo metadata` names no package"));
     }
@@ -106,6 +109,8 @@ mod tests {
             ("backend", "tests"),
             ("wire", "lb"),
             ("xtask", "wire"),
+            ("xtask", "bench"),
+            ("bench", "lb"),
             ("ebpf-sensor", "wire"),
             ("backend", "aya"),
             ("lb", "mongodb"),

@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-
-use crate::command::{self, program};
+use xtask::command::{self, program};
 
 /// apt's view of the releases that the matrix takes kernels from.
 pub(super) struct Archive {

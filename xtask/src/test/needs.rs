@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use xtask::command::{self, program, root, target_dir};
 
 use crate::apt;
-use crate::command::{self, program, root, target_dir};
 
 /// A program that some tests run.
 struct Need {
