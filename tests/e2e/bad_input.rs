@@ -1,11 +1,9 @@
 //! Bad input at every door: each is refused with field, problem and remedy, nothing is stored, and the next good
 //! request works. The doors are the two servers, over raw HTTP, and the files and addresses given to the client.
 
-use harness::{Cluster, http};
+use harness::{Cluster, Connection, http, raw};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use wire::contract::{MAX_AUTHOR_BYTES, MAX_SENTENCE_BODY_BYTES, MAX_SENTENCE_BYTES};
 
 use crate::sentence_journey::balanza;
@@ -23,7 +21,7 @@ struct Case {
 }
 
 fn case(name: &'static str, body: impl AsRef<[u8]>, status: u16, field: &'static str) -> Case {
-    Case { name, request: http::request("POST", "/sentence", &[JSON], body.as_ref()), status, field }
+    Case { name, request: raw::request("POST", "/sentence", &[JSON], body.as_ref()), status, field }
 }
 
 fn bodies() -> Vec<Case> {
@@ -61,44 +59,42 @@ fn bodies() -> Vec<Case> {
 }
 
 fn heads() -> Vec<Case> {
-    let post = |headers: &[(&str, &str)]| http::request("POST", "/sentence", headers, GOOD.as_bytes());
+    let post = |headers: &[(&str, &str)]| raw::request("POST", "/sentence", headers, GOOD.as_bytes());
     let of = |name, request, status, field| Case { name, request, status, field };
     vec![
         of("a form", post(&[("content-type", "application/x-www-form-urlencoded")]), 415, "content-type"),
         of("XML", post(&[("content-type", "text/xml")]), 415, "content-type"),
         of("a packed body", post(&[JSON, ("content-encoding", "gzip")]), 415, "content-encoding"),
-        of("an unknown path", http::request("GET", "/sentense", &[], b""), 404, ""),
-        of("an unknown method", http::request("PATCH", "/sentence", &[JSON], GOOD.as_bytes()), 405, ""),
-        of("a limit that is none", http::request("GET", "/sentence?limit=many", &[], b""), 400, "limit"),
-        of(
-            "a cursor that is none",
-            http::request("GET", "/sentence?limit=1&after=x", &[], b""),
-            400,
-            "after",
-        ),
+        of("an unknown path", raw::request("GET", "/sentense", &[], b""), 404, ""),
+        of("an unknown method", raw::request("PATCH", "/sentence", &[JSON], GOOD.as_bytes()), 405, ""),
+        of("a limit that is none", raw::request("GET", "/sentence?limit=many", &[], b""), 400, "limit"),
+        of("a cursor that is none", raw::request("GET", "/sentence?limit=1&after=x", &[], b""), 400, "after"),
     ]
 }
 
 /// Requests whose framing is wrong or doubtful: refused with a 4xx or 5xx status, or by closing.
 fn framings() -> Vec<(&'static str, Vec<u8>)> {
-    let raw =
+    let sent =
         |head: &str, body: &str| format!("POST /sentence HTTP/1.1\r\n{head}\r\n\r\n{body}").into_bytes();
-    let with = |head: &str| raw(&format!("host: x\r\ncontent-type: application/json\r\n{head}"), GOOD);
+    let with = |head: &str| sent(&format!("host: x\r\ncontent-type: application/json\r\n{head}"), GOOD);
     let n_bytes = GOOD.len();
     let smuggled = "0\r\n\r\nGET /usage HTTP/1.1\r\nhost: x\r\n\r\n";
     let lengths = ["+35", "-1", "0x23", "0o43", "3_5", "3 5", "", "35,", "18446744073709551616"];
     let mut cases = vec![
         ("two lengths", with(&format!("content-length: {n_bytes}\r\ncontent-length: {}", n_bytes + 1))),
         ("a list of lengths", with(&format!("content-length: {n_bytes}, {}", n_bytes + 1))),
-        ("chunked and a length", raw("host: x\r\ntransfer-encoding: chunked\r\ncontent-length: 5", smuggled)),
+        (
+            "chunked and a length",
+            sent("host: x\r\ntransfer-encoding: chunked\r\ncontent-length: 5", smuggled),
+        ),
         ("chunked twice", with("transfer-encoding: chunked, chunked")),
         ("gzip as the framing", with("transfer-encoding: gzip")),
         ("identity as the framing", with("transfer-encoding: identity")),
         (
             "a chunk size that is none",
-            raw("host: x\r\ntransfer-encoding: chunked", "0x5\r\n{}   \r\n0\r\n\r\n"),
+            sent("host: x\r\ntransfer-encoding: chunked", "0x5\r\n{}   \r\n0\r\n\r\n"),
         ),
-        ("a chunk size with a sign", raw("host: x\r\ntransfer-encoding: chunked", "-1\r\n{}\r\n0\r\n\r\n")),
+        ("a chunk size with a sign", sent("host: x\r\ntransfer-encoding: chunked", "-1\r\n{}\r\n0\r\n\r\n")),
         ("a NUL in a header", with(&format!("x-name: a\0b\r\ncontent-length: {n_bytes}"))),
         ("a bare CR in a header", with(&format!("x-name: a\rb\r\ncontent-length: {n_bytes}"))),
         ("a blank before the colon", with(&format!("content-length : {n_bytes}"))),
@@ -116,10 +112,10 @@ fn framings() -> Vec<(&'static str, Vec<u8>)> {
     cases
 }
 
-async fn refused(address: &str, case: &Case) {
+fn refused(address: &str, case: &Case) {
     let name = case.name;
     let answer =
-        http::raw(address, &case.request).await.unwrap_or_else(|| panic!("{name}: closed without a word"));
+        raw::exchange(address, &case.request).unwrap_or_else(|| panic!("{name}: closed without a word"));
     assert_eq!(answer.status, case.status, "{name}: {}", answer.text);
     assert_eq!(answer.header("content-type"), Some(wire::contract::PROBLEM_JSON), "{name}");
     let problem: wire::Problem = serde_json::from_value(answer.json.clone())
@@ -158,7 +154,7 @@ async fn a_bad_body_is_refused_with_field_and_remedy() {
     for (door, url) in doors(&cluster) {
         for case in bodies().iter().chain(&heads()) {
             println!("{door}: {}", case.name);
-            refused(address(&url), case).await;
+            refused(address(&url), case);
         }
         assert_eq!(
             cluster.counts().await.iter().sum::<u64>(),
@@ -175,7 +171,7 @@ async fn a_doubtful_framing_is_refused_or_closed() {
     for (door, url) in doors(&cluster) {
         for (name, request) in framings() {
             println!("{door}: {name}");
-            if let Some(answer) = http::raw(address(&url), &request).await {
+            if let Some(answer) = raw::exchange(address(&url), &request) {
                 assert!(answer.status >= 400, "{door}, {name}: {} {}", answer.status, answer.text);
             }
         }
@@ -194,16 +190,16 @@ async fn half_a_body_is_not_stored() {
     for (_, url) in doors(&cluster) {
         for head in ["content-length: 35", "transfer-encoding: chunked"] {
             let before = cluster.counts().await;
-            let mut stream = TcpStream::connect(address(&url)).await.unwrap();
+            let mut connection = Connection::open(address(&url));
             let begun = format!(
                 "POST /sentence HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{head}\r\n\r\n"
             );
-            stream.write_all(begun.as_bytes()).await.unwrap();
+            connection.send(begun.as_bytes());
             let half =
                 if head.starts_with('t') { format!("23\r\n{GOOD}\r\n") } else { GOOD[..20].to_owned() };
-            stream.write_all(half.as_bytes()).await.unwrap();
-            stream.shutdown().await.unwrap();
-            if let Some(answer) = http::read_answer(&mut stream).await {
+            connection.send(half.as_bytes());
+            connection.finish();
+            if let Some(answer) = connection.try_answer() {
                 assert!(answer.status >= 400, "{head}: {}", answer.text);
             }
             assert_eq!(cluster.counts().await, before, "{head}");
@@ -216,15 +212,14 @@ async fn half_a_body_is_not_stored() {
 async fn a_body_in_many_pieces_is_whole() {
     let cluster = Cluster::start().await;
     for (_, url) in doors(&cluster) {
-        let mut stream = TcpStream::connect(address(&url)).await.unwrap();
+        let mut connection = Connection::open(address(&url));
         let head = "POST /sentence HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         let chunks = GOOD.chars().map(|letter| format!("{:X};x=y\r\n{letter}\r\n", letter.len_utf8()));
         let request = format!("{head}{}0\r\nx-trailer: z\r\n\r\n", chunks.collect::<String>());
         for byte in request.bytes() {
-            stream.write_all(&[byte]).await.unwrap();
-            stream.flush().await.unwrap();
+            connection.send(&[byte]);
         }
-        let answer = http::read_answer(&mut stream).await.unwrap();
+        let answer = connection.answer();
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert!(answer.text.contains("Hola."), "{}", answer.text);
     }
@@ -238,13 +233,11 @@ async fn pipelined_posts_are_answered_in_order_and_stored_once() {
         let posts = (0..20).map(|number| {
             let body = json!({ "author": "Ana", "sentence": format!("Número {number}.") }).to_string();
             let last = [JSON, ("connection", "close")];
-            http::request("POST", "/sentence", if number == 19 { &last } else { &last[..1] }, body.as_bytes())
+            raw::request("POST", "/sentence", if number == 19 { &last } else { &last[..1] }, body.as_bytes())
         });
-        let mut stream = TcpStream::connect(address(&url)).await.unwrap();
-        stream.write_all(&posts.collect::<Vec<_>>().concat()).await.unwrap();
-        let mut all = Vec::new();
-        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut all).await.unwrap();
-        let all = String::from_utf8(all).unwrap();
+        let mut connection = Connection::open(address(&url));
+        connection.send(&posts.collect::<Vec<_>>().concat());
+        let all = String::from_utf8(connection.rest()).unwrap();
         let places =
             (0..20).map(|number| all.find(&format!("Número {number}.")).unwrap_or_else(|| panic!("{all}")));
         assert!(places.is_sorted(), "{all}");

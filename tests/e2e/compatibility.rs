@@ -1,7 +1,6 @@
 //! Old and new together: the old client, our balancer over old nodes, and the old balancer over our nodes.
 
-use harness::old::OldFault;
-use harness::{Cluster, OldBalancer, OldNode, Program, cluster, eventually, http, stub};
+use harness::{Cluster, OldBalancer, Program, ScriptedNode, Turn, cluster, eventually, http, raw};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -25,7 +24,7 @@ async fn the_old_client_reads_what_it_always_read() {
     let mut cluster = Cluster::start().await;
     let address = cluster.balancer().address().to_owned();
     let body = r#"{"author": "User3", "sentence": "Qu\u00e9 \"cosa\"\n\ud83d\ude00"}"#;
-    let answer = http::raw(&address, &old_client_post(&address, body)).await.unwrap();
+    let answer = raw::exchange(&address, &old_client_post(&address, body)).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     for key in ["data", "filter", "server"] {
@@ -48,14 +47,16 @@ async fn the_old_client_reads_what_it_always_read() {
 /// Our balancer over two old nodes, A and B.
 struct OverOld {
     balancer: Program,
-    a: OldNode,
-    b: OldNode,
+    a: ScriptedNode,
+    b: ScriptedNode,
     _folder: TempDir,
 }
 
 impl OverOld {
     async fn start() -> Self {
-        let (a, b) = (OldNode::start("10", "10"), OldNode::start("10", "10"));
+        let (a, b) = (ScriptedNode::start_old(Turn::store()), ScriptedNode::start_old(Turn::store()));
+        a.set_readings(0, "10", "10");
+        b.set_readings(0, "10", "10");
         let folder = TempDir::new().unwrap();
         let balancer = cluster::balancer_over(&[&a.url(), &b.url()], folder.path());
         cluster::sees(balancer.url(), &[("A", "up"), ("B", "up")]).await;
@@ -65,11 +66,7 @@ impl OverOld {
     /// Sets count, RAM and CPU of both and waits until the balancer has heard.
     async fn say(&self, a: (u64, &str, &str), b: (u64, &str, &str)) {
         for (node, (count, ram, cpu)) in [(&self.a, a), (&self.b, b)] {
-            node.set(|state| {
-                state.before = count;
-                state.ram = ram.to_owned();
-                state.cpu = cpu.to_owned();
-            });
+            node.set_readings(count, ram, cpu);
         }
         let whole = |percent: &str| percent.split('.').next().and_then(|whole| whole.parse::<u64>().ok());
         eventually(&format!("the balancer hears {a:?} and {b:?}"), async || {
@@ -137,9 +134,9 @@ async fn old_nodes_end_equal_and_are_listed_together() {
     let listed = listed.json.as_array().cloned().unwrap_or_else(|| panic!("{}", listed.text));
     for (server, node) in [("A", &pair.a), ("B", &pair.b)] {
         let there = listed.iter().filter(|sentence| sentence["server"] == server);
-        let mut there = there.map(|sentence| sentence["sentence"].to_string()).collect::<Vec<_>>();
-        let mut stored =
-            node.sentences().iter().map(|sentence| sentence["sentence"].to_string()).collect::<Vec<_>>();
+        let mut there =
+            there.map(|sentence| sentence["sentence"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let mut stored = node.sentences();
         there.sort();
         stored.sort();
         assert_eq!(there, stored, "{server}");
@@ -150,14 +147,12 @@ async fn old_nodes_end_equal_and_are_listed_together() {
 async fn a_post_that_an_old_node_left_in_doubt_is_not_repeated() {
     let pair = OverOld::start().await;
     pair.say((0, "10", "10"), (9, "10", "10")).await;
-    pair.a.set(|state| state.fault = Some(OldFault::StoresAndCloses));
+    pair.a.set(Turn::close().storing());
     let answer = pair.post("Una vez.").await;
     assert_eq!(answer.status, 502, "{}", answer.text);
     assert_eq!(answer.json["ambiguous"], true, "{}", answer.text);
     assert_eq!((pair.a.sentences().len(), pair.b.sentences().len()), (1, 0));
-    let is_post = |request: &&stub::Request| request.method == "POST" && request.path == "/sentence";
-    let posts = |node: &OldNode| node.requests().iter().filter(is_post).count();
-    assert_eq!((posts(&pair.a), posts(&pair.b)), (1, 0));
+    assert_eq!((pair.a.posts().len(), pair.b.posts().len()), (1, 0));
 }
 
 #[tokio::test]

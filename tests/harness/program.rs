@@ -1,5 +1,6 @@
 //! One real program as a child process: started, awaited until ready, paused, killed, ended, and its log kept.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -104,8 +105,15 @@ pub fn binary(name: &str) -> PathBuf {
 
 impl Program {
     /// A command for the built program of this name, without this process's `BALANZA_…` variables.
+    ///
+    /// The tests of one crate know their program's path from cargo, which builds it for them: [`Self::command_at`].
     pub fn command(name: &str) -> Command {
-        let mut command = Command::new(binary(name));
+        Self::command_at(binary(name))
+    }
+
+    /// A command for the program at `path`, without this process's `BALANZA_…` variables.
+    pub fn command_at(path: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(path);
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("BALANZA_") {
                 command.env_remove(key);
@@ -185,13 +193,31 @@ impl Program {
     /// # Panics
     /// When it has not ended within the deadline.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.ask_to_end();
+        self.ended()
+    }
+
+    /// Asks it to end, and does not wait.
+    pub fn ask_to_end(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// Asks it to read its configuration anew.
+    pub fn ask_to_reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Panics
+    /// When it has not within the deadline.
+    pub fn ended(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < DEADLINE, "{} ignores SIGTERM:\n{}", self.name, self.log());
+            assert!(start.elapsed() < DEADLINE, "{} does not end:\n{}", self.name, self.log());
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }

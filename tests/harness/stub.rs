@@ -1,135 +1,108 @@
-//! A small HTTP/1.1 server for stubs: keep-alive, a record of what it was asked, and answers that can be late or
-//! missing. Runs on a thread and runtime of its own, so that a test which blocks does not starve it.
+//! An HTTP/1.1 server for stubs: keep-alive, a record of what it was asked, and every way in which an answer can fail
+//! to come. Runs on a thread and a runtime of its own, so that a test which blocks does not starve it.
+//!
+//! Owns the port, its connections and the record. Absent: what is answered; that is for who starts it, such as
+//! [`crate::ScriptedNode`].
 
+mod connection;
+mod response;
+
+pub use connection::Request;
+pub use response::{Manner, Response};
+
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
-use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-/// One request as the stub read it.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// `GET`, `POST`, ….
-    pub method: String,
-    /// Path and query.
-    pub path: String,
-    /// Names in lower case, with their values.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Vec<u8>,
-}
+use crate::wait::{DEADLINE, eventually};
 
-impl Request {
-    /// The body as JSON; null where it is none.
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
-    }
-
-    /// The value of a header, by its name in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// What the stub does with a request.
-pub enum Answer {
-    /// Answers at once.
-    Now(Response),
-    /// Answers after a while.
-    After(Duration, Response),
-    /// Sends this event now and again and again, until the reader leaves.
-    Events(Box<dyn Fn() -> String + Send + Sync>),
+/// What a stub does with a request.
+pub enum Action {
+    /// Answers.
+    Answer(Response),
+    /// Sends the text now and again and again as an event stream, until there is none or the reader leaves.
+    Events(Box<dyn Fn() -> Option<String> + Send + Sync>),
     /// Closes the connection without a word.
     Close,
-    /// Says nothing and keeps the connection open.
+    /// Says nothing and keeps the connection open until the other side gives up.
     Silence,
+    /// Keeps the request, and asks again what to do with it after [`Stub::wake`].
+    Hold,
 }
 
-/// A whole answer.
-pub struct Response {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Response {
-    /// JSON with a status.
-    pub fn json(status: u16, body: &Value) -> Self {
-        Self::text(status, "application/json", body.to_string())
-    }
-
-    /// Any text with a status.
-    pub fn text(status: u16, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: vec![("content-type".to_owned(), media_type.to_owned())], body: body.into() }
-    }
-
-    /// One more header.
-    #[must_use]
-    pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.to_owned(), value.into()));
-        self
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} Stub\r\ncontent-length: {}\r\n", self.status, self.body.len());
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&self.body);
-        bytes
-    }
-}
-
-/// A running stub. Dropping it closes its socket and all its connections.
+/// A running stub. Dropping it closes its port and all its connections.
 pub struct Stub {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<Request>>>,
+    shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the test and the stub's own thread both reach.
+struct Shared {
+    record: Mutex<Vec<Request>>,
+    sockets: Mutex<Sockets>,
+    sockets_changed: Condvar,
+    orders: watch::Sender<Orders>,
+}
+
+#[derive(Default)]
+struct Sockets {
+    is_listening: bool,
+    open: BTreeSet<u64>,
+    /// Connections that were ever accepted.
+    n_accepted: u64,
+}
+
+/// What the test wants of the stub's sockets.
+#[derive(Clone, Copy, Debug)]
+struct Orders {
+    accepts: bool,
+    reads: bool,
+    /// How often held requests were woken.
+    n_wakes: u64,
+    /// How often all connections were closed.
+    n_closures: u64,
 }
 
 impl Stub {
-    /// Starts on a free port of 127.0.0.1.
-    pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), answer)
+    /// Starts on a free port of 127.0.0.1. `act` is asked once for each request, and again for one that it holds.
+    pub fn start(act: impl Fn(&Request) -> Action + Send + Sync + 'static) -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into(), act)
     }
 
     /// Starts on a given address, as a stub that comes back does.
     ///
+    /// A connection of another test may hold the port for a moment, which is waited for.
+    ///
     /// # Panics
-    /// When the address is taken.
-    pub fn start_at(
-        address: SocketAddr,
-        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
-    ) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = std::net::TcpListener::bind(address).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let record = Arc::clone(&requests);
-        let (stop, stopped) = oneshot::channel();
-        let answer = Arc::new(answer);
+    /// When the address stays taken.
+    pub fn start_at(address: SocketAddr, act: impl Fn(&Request) -> Action + Send + Sync + 'static) -> Self {
+        let orders = Orders { accepts: true, reads: true, n_wakes: 0, n_closures: 0 };
+        let shared = Arc::new(Shared {
+            record: Mutex::default(),
+            sockets: Mutex::default(),
+            sockets_changed: Condvar::new(),
+            orders: watch::Sender::new(orders),
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (bound, told) = mpsc::channel();
+        let served = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
-            let accepting = async move {
-                let listener = TcpListener::from_std(listener).unwrap();
-                loop {
-                    if let Ok((stream, _)) = listener.accept().await {
-                        tokio::spawn(serve(stream, Arc::clone(&answer), Arc::clone(&record)));
-                    }
-                }
-            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                tokio::select! { () = accepting => (), _ = stopped => () }
+                tokio::select! {
+                    () = listen(address, Arc::new(act), served, bound) => (),
+                    _ = stopped => (),
+                }
             });
         });
-        Self { address, requests, stop: Some(stop), thread: Some(thread) }
+        let address = told.recv().unwrap_or_else(|_| panic!("no stub can listen on {address}"));
+        Self { address, shared, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where it listens.
@@ -144,7 +117,40 @@ impl Stub {
 
     /// All that it was asked so far, in the order in which it was read.
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks again what to do with the requests that are held.
+    pub fn wake(&self) {
+        self.shared.orders.send_modify(|orders| orders.n_wakes += 1);
+    }
+
+    /// How many connections are open on its side, also those whose other side has left and was not yet noticed.
+    pub fn n_connections(&self) -> usize {
+        self.shared.sockets().open.len()
+    }
+
+    /// Closes every open connection, and returns when they are closed. New ones are accepted as before.
+    pub fn close_connections(&self) {
+        let sockets = self.shared.sockets();
+        let open = sockets.open.clone();
+        // Given under the lock: whoever is accepted later does not see the order.
+        self.shared.orders.send_modify(|orders| orders.n_closures += 1);
+        self.shared.await_sockets(sockets, |now| now.open.is_disjoint(&open));
+    }
+
+    /// Whether it accepts connections. Without that its port is closed: who connects is refused, and the connections
+    /// that are open stay so. Returns when it is so.
+    pub fn accept(&self, accepts: bool) {
+        self.shared.orders.send_modify(|orders| orders.accepts = accepts);
+        let sockets = self.shared.sockets();
+        self.shared.await_sockets(sockets, |now| now.is_listening == accepts);
+    }
+
+    /// Whether it reads from its connections. Without that they are accepted and what is sent to them stays unread;
+    /// what it has read is answered.
+    pub fn read(&self, reads: bool) {
+        self.shared.orders.send_modify(|orders| orders.reads = reads);
     }
 }
 
@@ -157,92 +163,103 @@ impl Drop for Stub {
     }
 }
 
-async fn serve<A>(mut stream: TcpStream, answer: Arc<A>, record: Arc<Mutex<Vec<Request>>>) -> Option<()>
+impl Shared {
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_sockets<T>(&self, change: impl FnOnce(&mut Sockets) -> T) -> T {
+        let changed = change(&mut self.sockets());
+        self.sockets_changed.notify_all();
+        changed
+    }
+
+    fn await_sockets(&self, sockets: MutexGuard<'_, Sockets>, wanted: impl Fn(&Sockets) -> bool) {
+        let waited = self.sockets_changed.wait_timeout_while(sockets, DEADLINE, |sockets| !wanted(sockets));
+        let waited = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.1.timed_out(), "the stub's sockets are not as ordered within {DEADLINE:?}");
+    }
+}
+
+/// Waits until the orders are as wanted, or for ever once the stub is gone: its runtime ends with it.
+async fn ordered(orders: &mut watch::Receiver<Orders>, wanted: impl FnMut(&Orders) -> bool) {
+    if orders.wait_for(wanted).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Listens while it is to accept. Tells the address each time that the port is open.
+async fn listen<A>(mut address: SocketAddr, act: Arc<A>, shared: Arc<Shared>, bound: mpsc::Sender<SocketAddr>)
 where
-    A: Fn(&Request) -> Answer + Send + Sync + 'static,
+    A: Fn(&Request) -> Action + Send + Sync + 'static,
 {
-    let mut buffer = Vec::new();
+    let mut orders = shared.orders.subscribe();
     loop {
-        let request = read(&mut stream, &mut buffer).await?;
-        // The answer is found first: a test that sees the request in the record can rely on its effect.
-        let answer = answer(&request);
-        record.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-        match answer {
-            Answer::Now(response) => stream.write_all(&response.bytes()).await.ok()?,
-            Answer::After(delay, response) => {
-                tokio::time::sleep(delay).await;
-                stream.write_all(&response.bytes()).await.ok()?;
-            }
-            Answer::Events(event) => repeat(&mut stream, event.as_ref()).await?,
-            Answer::Close => return None,
-            Answer::Silence => {
-                // Ends when the other side gives up.
-                stream.read_u8().await.ok()?;
-            }
+        let listener = eventually(&format!("{address} is free"), async || {
+            TcpListener::bind(address).await.map_err(|error| error.to_string())
+        })
+        .await;
+        address = listener.local_addr().unwrap();
+        shared.change_sockets(|sockets| sockets.is_listening = true);
+        // Only the first is awaited: a port that opens again is the same.
+        bound.send(address).ok();
+        tokio::select! {
+            () = accept(&listener, &act, &shared) => (),
+            () = ordered(&mut orders, |orders| !orders.accepts) => (),
+        }
+        drop(listener);
+        shared.change_sockets(|sockets| sockets.is_listening = false);
+        ordered(&mut orders, |orders| orders.accepts).await;
+    }
+}
+
+async fn accept<A>(listener: &TcpListener, act: &Arc<A>, shared: &Arc<Shared>)
+where
+    A: Fn(&Request) -> Action + Send + Sync + 'static,
+{
+    loop {
+        if let Ok((stream, _)) = listener.accept().await {
+            let place = Place::take(shared);
+            tokio::spawn(serve(stream, place, Arc::clone(act)));
         }
     }
 }
 
-async fn repeat(stream: &mut TcpStream, event: &(dyn Fn() -> String + Send + Sync)) -> Option<()> {
-    let head = "HTTP/1.1 200 Stub\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.ok()?;
-    loop {
-        let text = event();
-        stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).await.ok()?;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+async fn serve<A>(stream: TcpStream, place: Place, act: Arc<A>)
+where
+    A: Fn(&Request) -> Action + Send + Sync + 'static,
+{
+    let mut orders = place.shared.orders.subscribe();
+    tokio::select! {
+        _ = connection::converse(stream, act.as_ref(), &place.shared) => (),
+        () = ordered(&mut orders, |orders| orders.n_closures > place.n_closures) => (),
     }
 }
 
-/// Reads one request with a `content-length` or no body; `None` at the end of the stream or on anything else.
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
-    loop {
-        let mut headers = [httparse::EMPTY_HEADER; 64];
-        let mut parsed = httparse::Request::new(&mut headers);
-        if let httparse::Status::Complete(start) = parsed.parse(buffer).ok()? {
-            let headers = parsed
-                .headers
-                .iter()
-                .map(|header| {
-                    (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
-                })
-                .collect::<Vec<_>>();
-            let length = headers.iter().find(|(name, _)| name == "content-length");
-            let length = length.map_or(Some(0), |(_, value)| value.parse::<usize>().ok())?;
-            let (method, path) = (parsed.method?.to_owned(), parsed.path?.to_owned());
-            while buffer.len() < start + length {
-                more(stream, buffer).await?;
-            }
-            let body = buffer[start..start + length].to_vec();
-            buffer.drain(..start + length);
-            return Some(Request { method, path, headers, body });
-        }
-        more(stream, buffer).await?;
+/// An open connection's place among the sockets, given back when it is dropped.
+struct Place {
+    shared: Arc<Shared>,
+    number: u64,
+    /// Closures that were ordered before it was accepted.
+    n_closures: u64,
+}
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Self {
+        let (number, n_closures) = shared.change_sockets(|sockets| {
+            sockets.n_accepted += 1;
+            sockets.open.insert(sockets.n_accepted);
+            (sockets.n_accepted, shared.orders.borrow().n_closures)
+        });
+        Self { shared: Arc::clone(shared), number, n_closures }
     }
 }
 
-async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
-    (stream.read_buf(buffer).await.ok()? > 0).then_some(())
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.change_sockets(|sockets| sockets.open.remove(&self.number));
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[tokio::test]
-    async fn it_answers_on_one_connection_and_remembers() {
-        let stub = Stub::start(|request| match request.path.as_str() {
-            "/close" => Answer::Close,
-            _ => Answer::Now(Response::json(200, &json!({ "read": request.json() }))),
-        });
-        let http = reqwest::Client::new();
-        for number in [1, 2] {
-            let answer = http.post(stub.url()).json(&number).send().await.unwrap();
-            assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "read": number }));
-        }
-        assert!(http.get(stub.url() + "/close").send().await.is_err());
-        let asked = stub.requests();
-        assert_eq!(asked.len(), 3);
-        assert_eq!((asked[0].method.as_str(), asked[2].path.as_str()), ("POST", "/close"));
-    }
-}
+mod tests;

@@ -28,3 +28,14 @@ where
         }
     }
 }
+
+/// Blocks until `condition` holds, for tests without a runtime; see [`eventually`].
+///
+/// # Panics
+/// As [`eventually`] does, and inside of a runtime, which it would stop.
+pub fn until(awaited: &str, mut condition: impl FnMut() -> bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(eventually(awaited, || {
+        std::future::ready(if condition() { Ok(()) } else { Err("it does not hold".to_owned()) })
+    }));
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{self, Node, Program, get, id, line, post_json, post_lines};
+use crate::support::{self, Node, get, id, line, post_json, post_lines};
 
 /// Runs the program to its end; gives exit code, standard output and standard error.
 fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
@@ -14,7 +14,7 @@ fn run_with(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> (i32
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("input");
     std::fs::write(&file, input).unwrap();
-    let output = Program::command(arguments)
+    let output = support::command(arguments)
         .envs(variables.iter().copied())
         .current_dir(dir.path())
         .stdin(Stdio::from(std::fs::File::open(file).unwrap()))
@@ -63,7 +63,7 @@ fn a_file_that_is_no_database_is_left_alone() {
 fn two_nodes_do_not_share_a_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().to_str().unwrap();
-    let _first = Program::start(&["--data-dir", data_dir]);
+    let _first = support::start(&["--data-dir", data_dir]);
     refuses(&["--listen", "127.0.0.1:0", "--data-dir", data_dir], 1, &["another process uses", "--data-dir"]);
 }
 
@@ -104,17 +104,16 @@ fn a_signal_ends_the_node_with_success_although_a_reader_stays() {
     use std::io::Read;
     for signal in ["TERM", "INT"] {
         let dir = tempfile::tempdir().unwrap();
-        let mut node = Program::start(&["--data-dir", dir.path().to_str().unwrap()]);
-        let address = node.url.strip_prefix("http://").unwrap();
+        let mut node = support::start(&["--data-dir", dir.path().to_str().unwrap()]);
+        let address = node.address();
         let mut reader = std::net::TcpStream::connect(address).unwrap();
         std::io::Write::write_all(&mut reader, b"GET /report/stream HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         let mut begun = [0; 16];
         reader.read_exact(&mut begun).unwrap();
-        let kill = std::process::Command::new("kill")
-            .args([format!("-{signal}"), node.child.id().to_string()])
-            .status();
+        let kill =
+            std::process::Command::new("kill").args([format!("-{signal}"), node.pid().to_string()]).status();
         assert!(kill.unwrap().success());
-        assert_eq!(node.child.wait().unwrap().code(), Some(0), "{signal}");
+        assert_eq!(node.ended().code(), Some(0), "{signal}");
     }
 }
 

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use backend::report::Reporter;
 use backend::sampler::{Load, Sources};
 use backend::store::State;
+use harness::need;
 use tokio::sync::watch;
 
-use crate::support::{DEADLINE, Node, required, skipped};
+use crate::support::{DEADLINE, Node};
 
 /// HAProxy as a child. Dropping it kills it.
 struct Haproxy {
@@ -26,11 +27,8 @@ impl Haproxy {
         let found = ["haproxy", "/usr/sbin/haproxy"]
             .into_iter()
             .find(|program| Command::new(program).arg("-v").output().is_ok_and(|told| told.status.success()));
-        let Some(program) = found else {
-            assert!(!required("haproxy"), "BALANZA_TEST_REQUIRE names haproxy, and it is not installed");
-            skipped("HAProxy", "it is not installed (apt-get install haproxy)");
-            return None;
-        };
+        let missing = || "it is not installed (apt-get install haproxy)".to_owned();
+        let program = need::or_skip("HAProxy", "haproxy", found.ok_or_else(missing))?;
         let (socket, config) = (dir.join("stats.sock"), dir.join("haproxy.cfg"));
         let text = format!(
             "global\n    stats socket {socket} mode 600 level admin\n\

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wire::{ItemAnswer, ItemStatus, SentenceId, StoredSentence};
 
-use crate::support::{Program, get, id, line};
+use crate::support::{get, id, line, start};
 
 /// Posts batches until the node is gone; gives the ids that were sent and those that were answered as stored.
 async fn post_until_killed(url: String, sent: Arc<Mutex<HashSet<SentenceId>>>) -> Vec<SentenceId> {
@@ -36,26 +36,27 @@ async fn nothing_answered_is_lost_by_a_kill() {
     let sent = Arc::new(Mutex::new(HashSet::new()));
     let mut acknowledged = HashSet::new();
     for round in 0..ROUNDS {
-        let mut node = Program::start(&["--data-dir", data_dir]);
-        let clients: Vec<_> =
-            (0..8).map(|_| tokio::spawn(post_until_killed(node.url.clone(), Arc::clone(&sent)))).collect();
+        let mut node = start(&["--data-dir", data_dir]);
+        let clients: Vec<_> = (0..8)
+            .map(|_| tokio::spawn(post_until_killed(node.url().to_owned(), Arc::clone(&sent))))
+            .collect();
         // The instant differs from run to run, and the outcome must not.
         let jitter = u64::try_from(id().0.as_u128() % 150).unwrap();
         tokio::time::sleep(Duration::from_millis(40 + 20 * round + jitter)).await;
-        node.child.kill().unwrap();
+        node.kill_9();
         for client in clients {
             acknowledged.extend(client.await.unwrap());
         }
     }
     assert!(!acknowledged.is_empty(), "every round was killed before its first answer");
 
-    let node = Program::start(&["--data-dir", data_dir]);
-    let listed: Vec<StoredSentence> = get(&format!("{}/sentence", node.url)).await.json();
+    let node = start(&["--data-dir", data_dir]);
+    let listed: Vec<StoredSentence> = get(&format!("{}/sentence", node.url())).await.json();
     let stored: HashSet<SentenceId> = listed.iter().map(|it| it.id.unwrap()).collect();
     assert_eq!(stored.len(), listed.len(), "nothing is stored twice");
     let lost: Vec<_> = acknowledged.difference(&stored).collect();
     assert!(lost.is_empty(), "{} of {} were lost", lost.len(), acknowledged.len());
     assert!(stored.is_subset(&sent.lock().unwrap()), "nothing is stored that was not sent");
-    let usage: wire::Usage = get(&format!("{}/usage", node.url)).await.json();
+    let usage: wire::Usage = get(&format!("{}/usage", node.url())).await.json();
     assert_eq!(usize::try_from(usage.database).unwrap(), listed.len(), "the count survives as well");
 }

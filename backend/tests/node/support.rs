@@ -1,20 +1,18 @@
-//! What the tests share: a running node, the program as a child, and a MongoDB or the reason why there is none.
+//! What the tests share: a running node, the program under test, and a MongoDB or the reason why there is none.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use backend::Ready;
 use backend::config::{Config, Origin, Settings};
+pub(crate) use harness::wait::DEADLINE;
+use harness::{Program, need};
 use tokio_util::sync::CancellationToken;
 use wire::SentenceId;
-
-/// Longest time that a condition may take to come true.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A new identity.
 pub(crate) fn id() -> SentenceId {
@@ -89,40 +87,18 @@ impl Drop for Node {
     }
 }
 
-/// The program as a child process. Dropping it kills it.
-pub(crate) struct Program {
-    pub(crate) child: Child,
-    pub(crate) url: String,
+/// A command for the program under test, with nothing of the tester's environment.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Program::command_at(env!("CARGO_BIN_EXE_balanza-backend"));
+    command.args(arguments).env_clear();
+    command
 }
 
-impl Program {
-    pub(crate) fn command(arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_balanza-backend"));
-        command.args(arguments).env_clear();
-        command
-    }
-
-    /// Starts a node and waits for the line that says where it listens.
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = Self::command(arguments)
-            .args(["--listen", "127.0.0.1:0", "--probe", "procfs"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let line = first_line(child.stderr.take().unwrap());
-        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let url = url.unwrap_or_else(|| panic!("no address in the first line: {line}")).to_owned();
-        Self { child, url }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// Starts a node as a child process, on a free port and with a probe that needs no rights.
+pub(crate) fn start(arguments: &[&str]) -> Program {
+    let mut command = command(arguments);
+    command.args(["--listen", "127.0.0.1:0", "--probe", "procfs"]);
+    Program::start("balanza-backend", command).unwrap_or_else(|ended| panic!("not ready: {ended}"))
 }
 
 /// The first line of a child's output; the rest is read and thrown away, so that the child never waits for a reader.
@@ -153,8 +129,7 @@ pub(crate) fn mongo() -> Option<&'static str> {
 
 /// Says that there is no MongoDB to test with, or fails where there must be one.
 pub(crate) fn no_mongo(reason: &str) {
-    assert!(!required("mongodb"), "BALANZA_TEST_REQUIRE names mongodb, but {reason}");
-    skipped("MongoDB", reason);
+    need::or_skip::<()>("MongoDB", "mongodb", Err(reason.to_owned()));
 }
 
 /// A MongoDB that runs for as long as this lives.
@@ -254,16 +229,6 @@ fn build_mongo_wire() -> Result<PathBuf, String> {
     } else {
         Err(format!("the wire server does not build: {}", String::from_utf8_lossy(&built.stderr)))
     }
-}
-
-/// Says aloud, past the capture of test output, that something was not tested.
-pub(crate) fn skipped(name: &str, reason: &str) {
-    drop(writeln!(std::io::stderr(), "SKIPPED {name}: {reason}"));
-}
-
-/// Whether a missing `need` is a failure here.
-pub(crate) fn required(need: &str) -> bool {
-    variable("BALANZA_TEST_REQUIRE").is_some_and(|needs| needs.split(',').any(|named| named.trim() == need))
 }
 
 #[expect(clippy::disallowed_methods, reason = "how a test run is told of its surroundings")]

@@ -1,4 +1,4 @@
-//! The real program against a stub of a balancer: scripted forms, the menu by lines, and the full screen in tmux.
+//! The real program against a scripted balancer: scripted forms, the menu by lines, and the full screen in tmux.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,7 +9,6 @@
 mod plain;
 mod screen;
 mod scripted;
-mod stub;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,11 +1,12 @@
 //! The menu by lines, as the client of 2020 was driven.
 
+use harness::{ScriptedBalancer, Turn};
+
 use crate::Place;
-use crate::stub::Stub;
 
 #[test]
 fn the_old_steps_send_the_data() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     place.file("file.txt", "One is here. Two is there.");
     let steps = format!("1\nfile.txt\n2\n{}\n3\n4\n5\n", stub.url());
     let ended = place.run_with_input(&[], steps.as_bytes());
@@ -33,7 +34,7 @@ fn the_end_of_the_input_is_the_end() {
 
 #[test]
 fn mistakes_are_told_with_their_cause_and_the_menu_goes_on() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     place.file("file.txt", "One.");
     let steps = format!("7\n3\n4\n1\nnope\n1\n\n2\nhost:port\n1\nfile.txt\n4\n2\n{}\n4\n5\n", stub.url());
     let ended = place.run_with_input(&[], steps.as_bytes());
@@ -54,7 +55,7 @@ fn mistakes_are_told_with_their_cause_and_the_menu_goes_on() {
 
 #[test]
 fn the_menu_can_begin_with_file_and_balancer() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     place.file("file.txt", "One.");
     let ended = place.run_with_input(&["--file", "file.txt", "--to", stub.url()], b"4\n");
     assert_eq!((ended.status, stub.stored().len()), (Some(0), 1), "{ended:?}");

@@ -1,14 +1,12 @@
 //! The full-screen program on a real terminal: tmux, on a socket of its own.
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::Place;
-use crate::stub::Stub;
+use harness::wait::DEADLINE;
+use harness::{ScriptedBalancer, Turn, need};
 
-/// Longest that a text may take to show.
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::Place;
 
 /// A terminal of 80 by 24 in tmux; dropping it ends its server.
 struct Tmux {
@@ -19,13 +17,8 @@ impl Tmux {
     /// A shell in `place`, or `None` after saying loudly that `test` is skipped.
     fn start(test: &str, place: &Place) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !found.is_ok_and(|status| status.success()) {
-            let required = std::env::var("BALANZA_TEST_REQUIRE").unwrap_or_default();
-            let is_required = required.split(',').any(|name| name.trim() == "tmux");
-            assert!(!is_required, "{test} needs tmux, and BALANZA_TEST_REQUIRE lists it");
-            drop(writeln!(std::io::stderr(), "SKIPPED {test}: tmux is not installed"));
-            return None;
-        }
+        let is_there = found.is_ok_and(|status| status.success());
+        need::or_skip(test, "tmux", is_there.then_some(()).ok_or("tmux is not installed".to_owned()))?;
         let tmux = Self { socket: format!("balanza-{}-{test}", std::process::id()) };
         let folder = place.path().display().to_string();
         let state = format!("XDG_STATE_HOME={folder}");
@@ -96,7 +89,7 @@ impl Drop for Tmux {
 
 #[test]
 fn a_text_is_picked_sent_and_left() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     place.file("opticks.txt", "One is here. Two is there.\n\nThree.");
     let Some(tmux) = Tmux::start("picked", &place) else { return };
     tmux.write(&format!("{}; echo status $?\n", env!("CARGO_BIN_EXE_balanza")));

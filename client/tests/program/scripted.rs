@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use harness::{Response, Script, ScriptedBalancer, Turn, until};
 use serde_json::{Value, json};
 
 use crate::Place;
-use crate::stub::{Reply, Stub};
 
 const TEXT: &str = "One is here. Two is there. Three is not. Four may be. Five is odd. Six is even.";
 
@@ -24,7 +24,7 @@ fn report(text: &str) -> Value {
 
 #[test]
 fn every_sentence_is_stored_once_and_accounted_for() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     let file = place.file("text.txt", TEXT);
     let ended = place.run(&["send", file.to_str().unwrap(), "--to", stub.url(), "--json"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
@@ -45,7 +45,7 @@ fn every_sentence_is_stored_once_and_accounted_for() {
 
 #[test]
 fn the_table_goes_out_and_the_talk_aside() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     let file = place.file("text.txt", TEXT);
     let address = stub.url().trim_start_matches("http://");
     let ended = place.run(&["send", file.to_str().unwrap(), "--to", address, "--author", "Ana"]);
@@ -62,9 +62,8 @@ fn the_table_goes_out_and_the_talk_aside() {
 fn a_refused_sentence_is_told_and_only_it_is_sent_again() {
     let place = Place::new();
     let refused = json!({ "detail": "`sentence` is odd", "remedy": "make it even", "field": "sentence" });
-    let stub = Stub::scripted(move |_, body| {
-        if body["sentence"] == "Five is odd." { Reply::Say(400, "", refused.clone()) } else { Reply::Store }
-    });
+    let odd = Turn::answer(Response::json(400, &refused));
+    let stub = ScriptedBalancer::start(Script::always(Turn::store()).holding("Five is odd.", odd));
     let file = place.file("text.txt", TEXT);
     let arguments = ["send", file.to_str().unwrap(), "--to", stub.url(), "--json"];
     let first = place.run(&arguments);
@@ -78,7 +77,7 @@ fn a_refused_sentence_is_told_and_only_it_is_sent_again() {
     );
     assert!(first.err.contains("`sentence` is odd; make it even (first: "), "{}", first.err);
 
-    stub.now(|_, _| Reply::Store);
+    stub.set(Turn::store());
     let second = place.run(&arguments);
     assert_eq!(second.status, Some(0));
     let told = report(&second.out);
@@ -91,12 +90,13 @@ fn a_refused_sentence_is_told_and_only_it_is_sent_again() {
 #[test]
 fn what_the_balancer_cannot_take_now_is_repeated_under_its_id() {
     let place = Place::new();
-    let stub = Stub::scripted(|n_posts, _| match n_posts {
-        0 => Reply::Say(503, "retry-after: 0\r\n", json!({ "message": "down" })),
-        1 => Reply::Say(200, "", json!({ "message": "down" })),
-        2 => Reply::StoreAndBreak,
-        _ => Reply::Store,
-    });
+    let down = |status| Response::json(status, &json!({ "message": "down" }));
+    let first = [
+        Turn::answer(down(503).with_header("retry-after", "0")),
+        Turn::answer(down(200)),
+        Turn::close().storing(),
+    ];
+    let stub = ScriptedBalancer::start(Script::first(first, Turn::store()));
     let file = place.file("text.txt", "Only one.");
     let ended = place.run(&["send", file.to_str().unwrap(), "--to", stub.url()]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
@@ -108,7 +108,7 @@ fn what_the_balancer_cannot_take_now_is_repeated_under_its_id() {
 #[test]
 fn a_fleet_that_stays_down_ends_the_run() {
     let place = Place::new();
-    let stub = Stub::scripted(|_, _| Reply::Say(503, "", json!({ "message": "down" })));
+    let stub = ScriptedBalancer::start(Turn::answer(Response::json(503, &json!({ "message": "down" }))));
     let file = place.file("text.txt", TEXT);
     let ended = place.run(&["send", file.to_str().unwrap(), "--to", stub.url(), "--patience", "1", "--json"]);
     assert_eq!(ended.status, Some(1));
@@ -119,18 +119,18 @@ fn a_fleet_that_stays_down_ends_the_run() {
 /// Sends `signal` in the middle of a run, then runs again.
 fn broken_by(signal: &str, status: Option<i32>) {
     let place = Place::new();
-    let stub = Stub::scripted(|n_posts, _| if n_posts < 60 { Reply::Store } else { Reply::Silence });
+    let stub = ScriptedBalancer::start(Script::first(vec![Turn::store(); 60], Turn::silence()));
     let file = place.file("text.txt", many(100));
     let arguments = ["send", file.to_str().unwrap(), "--to", stub.url(), "--jobs", "8", "--json"];
     let child = place.balanza(&arguments).spawn().unwrap();
-    stub.await_posts(68);
+    until("as many are under way as may be", || stub.posts().len() >= 68);
     let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), status);
     assert_eq!(place.journals(), 1);
 
-    stub.now(|_, _| Reply::Store);
+    stub.set(Turn::store());
     let again = place.run(&arguments);
     assert_eq!(again.status, Some(0), "{again:?}");
     assert_eq!(report(&again.out)["stored"], json!(100));
@@ -154,8 +154,7 @@ fn a_run_that_is_killed_is_taken_up() {
 #[test]
 fn a_fresh_run_sends_everything_anew() {
     let place = Place::new();
-    let stub =
-        Stub::scripted(|n_posts, _| if n_posts == 0 { Reply::Say(400, "", json!({})) } else { Reply::Store });
+    let stub = ScriptedBalancer::start(Script::once(Turn::refuse(400)));
     let file = place.file("text.txt", TEXT);
     place.run(&["send", file.to_str().unwrap(), "--to", stub.url()]);
     let ended = place.run(&["send", file.to_str().unwrap(), "--to", stub.url(), "--fresh", "--json"]);
@@ -184,7 +183,7 @@ fn a_balancer_that_is_not_there_is_status_3() {
 
 #[test]
 fn what_cannot_be_sent_is_status_2_and_nothing_is_sent() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     let good = place.file("good.txt", TEXT);
     let good = good.to_str().unwrap();
     place.file("empty.txt", " \n");
@@ -215,7 +214,7 @@ fn what_cannot_be_sent_is_status_2_and_nothing_is_sent() {
 
 #[test]
 fn a_sentence_over_the_limit_fails_and_the_others_are_sent() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     let file = place.file("text.txt", format!("Short.\n\n{}\n\nShort too.", "x".repeat(70_000)));
     let ended = place.run(&["send", file.to_str().unwrap(), "--to", stub.url(), "--json"]);
     assert_eq!(ended.status, Some(1));
@@ -231,7 +230,7 @@ fn a_sentence_over_the_limit_fails_and_the_others_are_sent() {
 
 #[test]
 fn standard_input_is_a_file_too_and_may_be_latin_1() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     let ended = place.run_with_input(&["send", "-", "--to", stub.url()], b"\xbfQu\xe9? Nada.");
     assert_eq!(ended.status, Some(0));
     assert!(ended.err.contains("-: not UTF-8 (byte 0); read as Latin-1"), "{}", ended.err);
@@ -240,7 +239,7 @@ fn standard_input_is_a_file_too_and_may_be_latin_1() {
 
 #[test]
 fn a_dry_run_sends_nothing() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     let file = place.file("text.txt", TEXT);
     let ended = place.run(&["send", file.to_str().unwrap(), "--to", stub.url(), "--dry-run"]);
     assert!(ended.out.ends_with("text.txt: 6 sentences (UTF-8), not sent\n"), "{}", ended.out);
@@ -260,7 +259,7 @@ fn split_prints_a_sentence_a_line() {
 
 #[test]
 fn sentences_are_printed_as_they_are_stored_and_harmless() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     place.run_with_input(
         &["send", "-", "--to", stub.url(), "--author", "Ana"],
         "Red \u{1b}[31m text. Two.".as_bytes(),
@@ -273,6 +272,7 @@ fn sentences_are_printed_as_they_are_stored_and_harmless() {
     assert_eq!(json.out.lines().count(), 1);
     assert_eq!(report(&json.out)["author"], "Ana");
     // An answer that breaks off is no complete listing.
+    stub.answer_listings_with(Response::text(200, "application/json", "[{\"author\":\"a\",\"sentence\":"));
     let broken = place.run(&["sentences", "--from", stub.url(), "--author", "Nadie"]);
     assert_eq!(broken.status, Some(1));
     assert!(broken.err.contains("broke off before the end of the listing"), "{}", broken.err);
@@ -280,7 +280,7 @@ fn sentences_are_printed_as_they_are_stored_and_harmless() {
 
 #[test]
 fn the_fleet_is_an_aligned_table() {
-    let (place, stub) = (Place::new(), Stub::start());
+    let (place, stub) = (Place::new(), ScriptedBalancer::start(Turn::store()));
     let ended = place.run(&["fleet", "--from", stub.url()]);
     assert_eq!(ended.status, Some(0));
     insta::assert_snapshot!("fleet", ended.out);
@@ -293,7 +293,7 @@ fn the_fleet_is_an_aligned_table() {
 #[test]
 fn a_server_that_is_no_balancer_is_named() {
     let place = Place::new();
-    let stub = Stub::scripted(|_, _| Reply::Say(404, "", json!("nothing here")));
+    let stub = ScriptedBalancer::start(Turn::answer(Response::json(404, &json!("nothing here"))));
     let ended = place.run_with_input(&["send", "-", "--to", stub.url()], b"One.");
     assert_eq!(ended.status, Some(1));
     assert!(

@@ -17,7 +17,16 @@ const OURS: [(&str, &[&str]); 9] = [
     ("client", &["wire"]),
     ("xtask", &[]),
     ("bench", &["xtask"]),
-    ("tests", &["wire", "lb", "backend", "ebpf-abi", "ebpf-sensor", "client"]),
+    ("tests", &["wire"]),
+];
+
+/// The edges that tests may add, as dev-dependencies. The harness is the library of `tests`: whoever stands on it
+/// reaches what that library depends on, hence `wire` and no more.
+const FOR_TESTS: [(&str, &[&str]); 4] = [
+    ("lb", &["tests"]),
+    ("backend", &["tests"]),
+    ("client", &["tests"]),
+    ("tests", &["lb", "backend", "ebpf-abi", "ebpf-sensor", "client"]),
 ];
 
 /// Crates of others that only some of ours may name.
@@ -58,15 +67,17 @@ fn check_edges(package: &Value) -> Vec<Finding> {
         ))];
     };
     let empty = Vec::new();
+    let for_tests = FOR_TESTS.iter().find(|(ours, _)| *ours == name).map_or(&[][..], |(_, allowed)| allowed);
     let dependencies = package["dependencies"].as_array().unwrap_or(&empty).iter();
     dependencies
-        .filter_map(|dependency| dependency["name"].as_str())
-        .filter(|on| {
+        .filter_map(|dependency| Some((dependency["name"].as_str()?, dependency["kind"] == "dev")))
+        .filter(|(on, is_for_tests)| {
             let ours = OURS.iter().any(|(crate_name, _)| crate_name == on);
             let others = OTHERS.iter().find(|(crate_name, _)| crate_name == on);
-            (ours && !allowed.contains(on)) || others.is_some_and(|(_, takers)| !takers.contains(&name))
+            let is_allowed = allowed.contains(on) || (*is_for_tests && for_tests.contains(on));
+            (ours && !is_allowed) || others.is_some_and(|(_, takers)| !takers.contains(&name))
         })
-        .map(|on| Finding::fault(format!("`{name}` must not depend on `{on}`")))
+        .map(|(on, _)| Finding::fault(format!("`{name}` must not depend on `{on}`")))
         .collect()
 }
 
@@ -84,8 +95,12 @@ mod tests {
     const LINTS: &str = "[package]\n[lints]\nworkspace = true\n";
 
     fn faults(name: &str, on: &[&str], manifest: &str) -> Vec<Finding> {
+        faults_of(name, on, &Value::Null, manifest)
+    }
+
+    fn faults_of(name: &str, on: &[&str], kind: &Value, manifest: &str) -> Vec<Finding> {
         let tree = Tree::of(&[("x/Cargo.toml", manifest)]);
-        let dependencies = on.iter().map(|name| json!({ "name": name, "kind": null })).collect::<Vec<_>>();
+        let dependencies = on.iter().map(|name| json!({ "name": name, "kind": kind })).collect::<Vec<_>>();
         let package =
             json!({ "name": name, "manifest_path": "/repo/x/Cargo.toml", "dependencies": dependencies });
         check(&tree, &json!({ "workspace_root": "/repo", "packages": [package] }))
@@ -120,6 +135,32 @@ mod tests {
         for (from, on) in forbidden {
             let found = faults(from, &["serde", on], LINTS);
             assert_eq!(found, [Finding::fault(format!("`{from}` must not depend on `{on}`"))]);
+        }
+    }
+
+    #[test]
+    fn only_tests_stand_on_the_harness_and_they_reach_no_more_by_it() {
+        let (dev, build) = (json!("dev"), json!("build"));
+        for (from, on) in
+            [("lb", "tests"), ("client", "tests"), ("backend", "tests"), ("tests", "ebpf-sensor")]
+        {
+            assert_eq!(faults_of(from, &[on], &dev, LINTS), Vec::new());
+            for kind in [&Value::Null, &build] {
+                let expected = Finding::fault(format!("`{from}` must not depend on `{on}`"));
+                assert_eq!(faults_of(from, &[on], kind, LINTS), [expected]);
+            }
+        }
+        for (from, on) in [
+            ("lb", "backend"),
+            ("lb", "ebpf-abi"),
+            ("lb", "ebpf-sensor"),
+            ("client", "lb"),
+            ("wire", "tests"),
+            ("xtask", "tests"),
+            ("ebpf-sensor", "tests"),
+            ("tests", "mongodb"),
+        ] {
+            assert_eq!(faults_of(from, &[on], &dev, LINTS).len(), 1, "{from} on {on}");
         }
     }
 

@@ -1,14 +1,13 @@
 //! What the balancer does while everything works: the rule, the answers, the routes. Absent: failures, framing.
 
-mod support;
+use harness::{ScriptedNode, Turn, until};
 
-use support::client::post_body;
-use support::{Balancer, FakeNode, Script, eventually, post};
+use crate::support::{Balancer, post, post_body};
 
 const ID: &str = "0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b";
 
-fn two_nodes() -> (FakeNode, FakeNode) {
-    (FakeNode::start(Script::Store), FakeNode::start(Script::Store))
+fn two_nodes() -> (ScriptedNode, ScriptedNode) {
+    (ScriptedNode::start(Turn::store()), ScriptedNode::start(Turn::store()))
 }
 
 #[test]
@@ -16,12 +15,12 @@ fn a_post_is_answered_in_the_old_form_with_its_decision() {
     let (a, b) = two_nodes();
     let lb = Balancer::start(&[&a, &b], &[]);
     assert_eq!(
-        lb.first_line,
-        format!("balanza-lb ready on http://{} (2 nodes, policy count-ram-cpu)", lb.address)
+        lb.first_line(),
+        format!("balanza-lb ready on http://{} (2 nodes, policy count-ram-cpu)", lb.program.address())
     );
     let answer = lb.post("Qué \"tal\"");
     assert_eq!(answer.status, 200, "{answer:?}");
-    let json = answer.json();
+    let json = &answer.json;
     assert_eq!((json["server"].as_str(), json["filter"].as_str()), (Some("A"), Some("A")));
     assert_eq!(json["data"]["sentence"], "Qué \"tal\"");
     assert_eq!(a.documents()[0].id.as_deref(), json["data"]["id"].as_str());
@@ -30,13 +29,13 @@ fn a_post_is_answered_in_the_old_form_with_its_decision() {
         decision.starts_with("node=\"A\", reason=first-by-name, documents=0, ram=40, cpu=7"),
         "{decision}"
     );
-    assert_eq!(lb.post("second").json()["filter"], "database");
+    assert_eq!(lb.post("second").json["filter"], "database");
     assert_eq!(b.sentences(), ["second"]);
 }
 
 #[test]
 fn concurrent_posts_to_equal_nodes_end_with_equal_counts() {
-    let nodes: Vec<FakeNode> = (0..3).map(|_| FakeNode::start(Script::Store)).collect();
+    let nodes: Vec<ScriptedNode> = (0..3).map(|_| ScriptedNode::start(Turn::store())).collect();
     let lb = Balancer::start(&nodes.iter().collect::<Vec<_>>(), &["--workers", "2"]);
     std::thread::scope(|scope| {
         for client in 0..16 {
@@ -53,7 +52,7 @@ fn concurrent_posts_to_equal_nodes_end_with_equal_counts() {
     let counts: Vec<usize> = nodes.iter().map(|node| node.documents().len()).collect();
     assert_eq!(counts.iter().sum::<usize>(), 800);
     assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
-    let mut all: Vec<String> = nodes.iter().flat_map(FakeNode::sentences).collect();
+    let mut all: Vec<String> = nodes.iter().flat_map(ScriptedNode::sentences).collect();
     all.sort();
     all.dedup();
     assert_eq!(all.len(), 800, "each sentence is stored once");
@@ -62,25 +61,25 @@ fn concurrent_posts_to_equal_nodes_end_with_equal_counts() {
 
 #[test]
 fn the_clients_id_is_kept_and_a_repeated_post_is_stored_once() {
-    let node = FakeNode::start(Script::Store);
+    let node = ScriptedNode::start(Turn::store());
     let lb = Balancer::start(&[&node], &[]);
     let body = format!(r#"{{"id":"{ID}","author":"a","sentence":"b"}}"#);
     let mut client = lb.connect();
     for _ in 0..2 {
         client.send(post_body(&body, "").as_bytes());
-        let json = client.answer().json();
+        let json = client.answer().json;
         assert_eq!((json["data"]["id"].as_str(), json["data"]["sentence"].as_str()), (Some(ID), Some("b")));
     }
     let other = r#"{"author":"a","sentence":"b"}"#;
     client.send(post_body(other, &format!("idempotency-key: \"{ID}\"\r\n")).as_bytes());
-    assert_eq!(client.answer().json()["data"]["id"], ID);
+    assert_eq!(client.answer().json["data"]["id"], ID);
     assert_eq!(node.documents().len(), 1);
     client.send(post_body(&body, "idempotency-key: 00000000-0000-0000-0000-000000000000\r\n").as_bytes());
     let differs = client.answer();
-    assert_eq!((differs.status, differs.json()["field"].as_str()), (400, Some("idempotency-key")));
+    assert_eq!((differs.status, differs.json["field"].as_str()), (400, Some("idempotency-key")));
     client.send(post_body(other, "idempotency-key: 7\r\n").as_bytes());
     assert_eq!(client.answer().status, 400);
-    eventually("the duplicate is not counted", || lb.node("A")["documents"] == 1);
+    until("the duplicate is not counted", || lb.node("A")["documents"] == 1);
 }
 
 #[test]
@@ -98,7 +97,7 @@ fn a_bulk_post_is_routed_item_by_item_and_answered_in_order() {
     };
     let items: Vec<String> = (0..100).map(|n| format!(r#"{{"author":"a","sentence":"s{n}"}}"#)).collect();
     let answer = send("application/json", &format!("[{}]", items.join(",")));
-    let json = answer.json();
+    let json = &answer.json;
     let told: Vec<&str> =
         json.as_array().unwrap().iter().map(|item| item["data"]["sentence"].as_str().unwrap()).collect();
     assert_eq!(told, (0..100).map(|n| format!("s{n}")).collect::<Vec<_>>());
@@ -108,7 +107,7 @@ fn a_bulk_post_is_routed_item_by_item_and_answered_in_order() {
         format!("{}\n{{\"id\":\"{ID}\",\"author\":\"\",\"sentence\":\"x\"}}\n\n{}\n", items[0], items[1]);
     let answer = send("application/x-ndjson", &lines);
     let told: Vec<serde_json::Value> =
-        answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(told.len(), 3);
     assert_eq!(told[1]["error"]["field"], "author");
     assert_eq!(told[2]["data"]["sentence"], "s1");
@@ -133,7 +132,7 @@ fn lists_are_merged_by_date_and_paged() {
     let lb = Balancer::start(&[&a, &b], &[]);
     let told = |path: &str| {
         let answer = lb.get(path);
-        let json = answer.json();
+        let json = &answer.json;
         let told = json.as_array().unwrap_or_else(|| panic!("{answer:?}")).iter();
         let told: Vec<String> = told
             .map(|s| format!("{}{}", s["server"].as_str().unwrap(), s["sentence"].as_str().unwrap()))
@@ -154,7 +153,7 @@ fn lists_are_merged_by_date_and_paged() {
     assert_eq!(lb.get("/sentence?server=Z").status, 404);
     drop(b);
     let missing = lb.get("/sentence");
-    assert_eq!((missing.status, missing.json()["type"].as_str()), (502, Some("urn:balanza:node-unreadable")));
+    assert_eq!((missing.status, missing.json["type"].as_str()), (502, Some("urn:balanza:node-unreadable")));
     let partial = lb.get("/sentence?partial=true");
     assert_eq!((partial.status, partial.header("balanza-missing")), (200, Some("B")));
 }
@@ -163,22 +162,22 @@ fn lists_are_merged_by_date_and_paged() {
 fn fleet_decisions_metrics_and_health_tell_what_happened() {
     let (a, b) = two_nodes();
     let lb = Balancer::start(&[&a, &b], &[]);
-    let id = lb.post("one").json()["data"]["id"].clone();
+    let id = lb.post("one").json["data"]["id"].clone();
     let node = lb.node("A");
     assert_eq!(
         (node["state"].as_str(), node["stored"].as_u64(), node["in_flight"].as_u64()),
         (Some("up"), Some(1), Some(0))
     );
     assert_eq!(node["protocol"], "batch");
-    let decisions = lb.get("/decisions?limit=5").json();
+    let decisions = lb.get("/decisions?limit=5").json;
     assert_eq!(decisions.as_array().unwrap().len(), 1);
     assert_eq!((&decisions[0]["id"], decisions[0]["candidates"].as_array().unwrap().len()), (&id, 2));
     let metrics = lb.get("/metrics");
     assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
-    let text = metrics.text();
+    let text = &metrics.text;
     assert!(text.contains("balanza_lb_sentences_stored_total 1\n") && text.ends_with("# EOF\n"), "{text}");
     assert_eq!((lb.get("/livez").status, lb.get("/readyz").status), (200, 200));
-    let contract = lb.get("/openapi.json").json();
+    let contract = lb.get("/openapi.json").json;
     for path in ["/sentence", "/sentences", "/fleet", "/decisions", "/metrics", "/livez", "/readyz"] {
         assert!(contract["paths"][path].is_object(), "{path}");
     }
@@ -209,23 +208,20 @@ fn an_operator_drains_removes_and_adds_nodes_with_the_token() {
     assert_eq!(ask("POST", "/fleet/Z/drain", "a-secret-of-this-test", "").status, 404);
     assert_eq!(ask("POST", "/fleet/A/drain", "a-secret-of-this-test", "").status, 200);
     let down = lb.post("x");
-    assert_eq!((down.status, down.json()["message"].as_str()), (503, Some("down")));
+    assert_eq!((down.status, down.json["message"].as_str()), (503, Some("down")));
     assert_eq!(lb.node("A")["state"], "draining");
     assert_eq!(lb.get("/readyz").status, 503);
     assert_eq!(
         ask("PUT", "/fleet/B", "a-secret-of-this-test", &format!(r#"{{"url":"{}"}}"#, b.url())).status,
         200
     );
-    eventually("B is up", || lb.node("B")["state"] == "up");
+    until("B is up", || lb.node("B")["state"] == "up");
     let answer = lb.post("for B");
-    assert_eq!(
-        (answer.json()["server"].as_str(), answer.json()["filter"].as_str()),
-        (Some("B"), Some("down"))
-    );
+    assert_eq!((answer.json["server"].as_str(), answer.json["filter"].as_str()), (Some("B"), Some("down")));
     assert_eq!(ask("PUT", "/fleet/C", "a-secret-of-this-test", r#"{"url":"https://c"}"#).status, 400);
     assert_eq!(ask("POST", "/fleet/A/ready", "a-secret-of-this-test", "").status, 200);
     assert_eq!(ask("DELETE", "/fleet/B", "a-secret-of-this-test", "").status, 200);
-    assert_eq!(lb.post("for A").json()["server"], "A");
+    assert_eq!(lb.post("for A").json["server"], "A");
     let closed = Balancer::start(&[&a], &[]);
     let mut client = closed.connect();
     client.send(b"POST /fleet/A/drain HTTP/1.1\r\nhost: lb\r\ncontent-length: 0\r\n\r\n");

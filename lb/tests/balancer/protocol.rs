@@ -1,24 +1,23 @@
 //! What the balancer makes of bytes: framing, pipelining, limits, slow and leaving clients, bad bodies. After every
 //! refused request the node has seen nothing, nothing is under way, and a normal post succeeds.
 
-mod support;
-
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
-use support::client::post_body;
-use support::{Balancer, Client, FakeNode, Script, eventually, post};
+use harness::{Connection, ScriptedNode, Turn, until};
+
+use crate::support::{Balancer, post, post_body};
 
 const HEAD: &str = "POST /sentence HTTP/1.1\r\nhost: lb\r\ncontent-type: application/json\r\n";
 const BODY: &str = r#"{"author":"a","sentence":"b"}"#;
 
 struct Case {
-    node: FakeNode,
+    node: ScriptedNode,
     lb: Balancer,
 }
 
 fn case(flags: &[&str]) -> Case {
-    let node = FakeNode::start(Script::Store);
+    let node = ScriptedNode::start(Turn::store());
     let lb = Balancer::start(&[&node], flags);
     Case { node, lb }
 }
@@ -40,13 +39,13 @@ impl Case {
     }
 
     /// `bytes` are one well-formed post of [`BODY`].
-    fn stored(&self, bytes: &[u8], what: &str) -> Client {
+    fn stored(&self, bytes: &[u8], what: &str) -> Connection {
         let before = self.node.documents().len();
         let mut client = self.lb.connect();
         client.send(bytes);
         let answer = client.answer();
         assert_eq!(answer.status, 200, "{what}: {answer:?}");
-        assert_eq!(answer.json()["data"]["sentence"], "b", "{what}");
+        assert_eq!(answer.json["data"]["sentence"], "b", "{what}");
         assert_eq!(self.node.documents().len(), before + 1, "{what}");
         client
     }
@@ -167,7 +166,7 @@ fn expect_continue_is_answered_once() {
 
 #[test]
 fn pipelined_posts_are_answered_in_order() {
-    let nodes: Vec<FakeNode> = (0..3).map(|_| FakeNode::start(Script::Store)).collect();
+    let nodes: Vec<ScriptedNode> = (0..3).map(|_| ScriptedNode::start(Turn::store())).collect();
     let lb = Balancer::start(&nodes.iter().collect::<Vec<_>>(), &[]);
     for n in [3, 1000] {
         let client = lb.connect();
@@ -184,12 +183,12 @@ fn pipelined_posts_are_answered_in_order() {
             if i % 10 == 7 {
                 assert_eq!(answer.status, 400, "{i}");
             } else {
-                assert_eq!(answer.json()["data"]["sentence"], format!("{i}"));
+                assert_eq!(answer.json["data"]["sentence"], format!("{i}"));
             }
         }
         sending.join().unwrap();
     }
-    let mut all: Vec<String> = nodes.iter().flat_map(FakeNode::sentences).collect();
+    let mut all: Vec<String> = nodes.iter().flat_map(ScriptedNode::sentences).collect();
     assert_eq!(all.len(), 903);
     all.sort();
     all.dedup();
@@ -205,10 +204,10 @@ fn a_connection_changes_hands_in_order() {
     let told: Vec<String> = (0..5)
         .map(|_| {
             let answer = client.answer();
-            if answer.body == b"ok\n" {
+            if answer.text == "ok\n" {
                 "ok".to_owned()
             } else {
-                answer.json()["data"]["sentence"].as_str().unwrap().to_owned()
+                answer.json["data"]["sentence"].as_str().unwrap().to_owned()
             }
         })
         .collect();
@@ -262,7 +261,7 @@ fn slow_clients_are_cut_off_and_cost_nothing() {
     let mut idle = case.stored(post("b").as_bytes(), "a post");
     assert!(silent.is_closed(), "S1");
     let late = in_head.answer();
-    assert_eq!((late.status, late.json()["type"].as_str()), (408, Some("urn:balanza:timed-out")), "S2");
+    assert_eq!((late.status, late.json["type"].as_str()), (408, Some("urn:balanza:timed-out")), "S2");
     assert!(in_head.is_closed());
     assert_eq!(in_body.answer().status, 408, "S3");
     assert!(in_body.is_closed());
@@ -308,7 +307,7 @@ fn a_client_that_never_reads_is_not_read_from() {
         [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
     assert!(expected.contains(&stopped), "{stopped:?}");
     assert_eq!(case.lb.post("healthy").status, 200);
-    eventually("nothing is under way", || case.lb.in_flight() == 0);
+    until("nothing is under way", || case.lb.in_flight() == 0);
 }
 
 #[test]
@@ -331,7 +330,7 @@ fn bad_bodies_are_told_and_bother_no_node() {
     ] {
         client.send(post_body(body, "").as_bytes());
         let answer = client.answer();
-        let json = answer.json();
+        let json = &answer.json;
         assert_eq!((answer.status, json["field"].as_str()), (status, field), "{answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         assert!(json["remedy"].is_string() && json["message"].is_string());

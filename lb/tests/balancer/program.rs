@@ -1,15 +1,13 @@
 //! The program itself: its flags, its exit codes, its signals. Absent: what it routes.
 
-#![expect(clippy::unwrap_used, reason = "a program that cannot be started ends its test")]
+use std::process::Output;
 
-mod support;
+use harness::{ScriptedNode, Turn, until};
 
-use std::process::{Command, Output};
-
-use support::{Balancer, FakeNode, Script, eventually, post};
+use crate::support::{Balancer, command, post};
 
 fn run(flags: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_balanza-lb")).args(flags).env_remove("BALANZA_NODES").output().unwrap()
+    command(flags).output().unwrap()
 }
 
 fn errors(output: &Output) -> String {
@@ -59,7 +57,7 @@ fn the_configuration_can_be_checked_and_printed() {
 
 #[test]
 fn sigterm_finishes_what_is_under_way() {
-    let a = FakeNode::start(Script::Hold);
+    let a = ScriptedNode::start(Turn::hold());
     let mut lb = Balancer::start(&[&a], &["--node-patience", "20s", "--node-deadline", "20s"]);
     let mut idle = lb.connect();
     let mut busy = lb.connect();
@@ -67,20 +65,20 @@ fn sigterm_finishes_what_is_under_way() {
     let mut handed_over = lb.connect();
     handed_over.send(b"GET /livez HTTP/1.1\r\nhost: lb\r\n\r\n");
     assert_eq!(handed_over.answer().status, 200);
-    eventually("the post has arrived", || a.posts().len() == 1);
-    lb.signal("-TERM");
+    until("the post has arrived", || a.posts().len() == 1);
+    lb.program.ask_to_end();
     assert!(idle.is_closed());
-    a.set(Script::Store);
+    a.set(Turn::store());
     let answer = busy.answer();
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert!(busy.is_closed());
-    assert!(lb.ended().success());
+    assert!(lb.program.ended().success());
     assert_eq!(a.sentences(), ["under way"]);
 }
 
 #[test]
 fn sighup_reads_the_nodes_anew_and_loses_no_request() {
-    let (a, b) = (FakeNode::start(Script::Store), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start(Turn::store()), ScriptedNode::start(Turn::store()));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lb.toml");
     let listen = "listen = \"127.0.0.1:0\"\n";
@@ -93,20 +91,20 @@ fn sighup_reads_the_nodes_anew_and_loses_no_request() {
         client.send(post(&format!("{posted}")).as_bytes());
         let answer = client.answer();
         assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["server"].as_str().unwrap().to_owned()
+        answer.json["server"].as_str().unwrap().to_owned()
     };
     assert_eq!(post_one(), "A");
     std::fs::write(&file, format!("{listen}[nodes]\nA = \"{}\"\nB = \"{}\"\n", a.url(), b.url())).unwrap();
-    lb.signal("-HUP");
-    eventually("B takes sentences", || post_one() == "B");
+    lb.program.ask_to_reload();
+    until("B takes sentences", || post_one() == "B");
     // A faulty file changes nothing.
     std::fs::write(&file, "nodes = 3\n").unwrap();
-    lb.signal("-HUP");
-    eventually("the fault is told", || lb.has_logged("the new configuration is not usable"));
-    assert_eq!(lb.get("/fleet").json()["nodes"].as_array().unwrap().len(), 2);
+    lb.program.ask_to_reload();
+    until("the fault is told", || lb.program.log().contains("the new configuration is not usable"));
+    assert_eq!(lb.get("/fleet").json["nodes"].as_array().unwrap().len(), 2);
     std::fs::write(&file, format!("{listen}[nodes]\nB = \"{}\"\n", b.url())).unwrap();
-    lb.signal("-HUP");
-    eventually("A is gone", || lb.node("A").is_null());
+    lb.program.ask_to_reload();
+    until("A is gone", || lb.node("A").is_null());
     for _ in 0..5 {
         assert_eq!(post_one(), "B");
     }

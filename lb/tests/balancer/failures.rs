@@ -1,48 +1,53 @@
 //! What becomes of a sentence when a node fails: moved where it surely was not stored, repeated under its id where it
 //! may have been, told honestly where neither is safe. Absent: framing of clients.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise ends its test")]
+use harness::http::Answer;
+use harness::{Manner, Response, Script, ScriptedNode, Turn, Which, until};
+use wire::Problem;
+use wire::contract::NDJSON;
 
-mod support;
+use crate::support::{Balancer, post, post_body};
 
-use support::client::post_body;
-use support::{Answer, Balancer, FakeNode, Script, eventually, post};
+/// Says that every sentence failed with this status.
+fn fail_items(status: u16) -> Turn {
+    Turn::fail(Which::Every, &Problem::new(status, "x", "t", "full"))
+}
 
 fn kind(answer: &Answer) -> (u16, String) {
-    let json = answer.json();
+    let json = &answer.json;
     let kind = json["type"].as_str().unwrap_or_else(|| panic!("no problem: {answer:?}"));
     (answer.status, kind.trim_start_matches("urn:balanza:").to_owned())
 }
 
 fn counter(lb: &Balancer, name: &str) -> u64 {
-    let text = lb.get("/metrics").text();
+    let text = lb.get("/metrics").text;
     let line = text.lines().find(|line| line.starts_with(&format!("balanza_lb_{name}_total "))).unwrap();
     line.rsplit_once(' ').unwrap().1.parse().unwrap()
 }
 
 #[test]
 fn a_sentence_for_a_node_that_has_gone_moves_at_once() {
-    let (a, b) = (FakeNode::start(Script::Store), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start(Turn::store()), ScriptedNode::start(Turn::store()));
     let lb = Balancer::start(&[&a, &b], &[]);
-    assert_eq!(lb.post("one").json()["server"], "A");
-    assert_eq!(lb.post("two").json()["server"], "B");
+    assert_eq!(lb.post("one").json["server"], "A");
+    assert_eq!(lb.post("two").json["server"], "B");
     drop(a);
     for n in 0..20 {
         let answer = lb.post(&format!("after {n}"));
-        assert_eq!((answer.status, answer.json()["server"].as_str()), (200, Some("B")), "{n}");
+        assert_eq!((answer.status, answer.json["server"].as_str()), (200, Some("B")), "{n}");
     }
-    eventually("A is down", || lb.node("A")["state"] == "down");
-    assert_eq!(lb.post("last").json()["filter"], "down");
+    until("A is down", || lb.node("A")["state"] == "down");
+    assert_eq!(lb.post("last").json["filter"], "down");
     assert_eq!((b.documents().len(), lb.in_flight()), (22, 0));
 }
 
 #[test]
 fn a_node_that_refuses_is_gone_round() {
-    for refusal in [Script::Refuse(503), Script::Refuse(507), Script::Refuse(413), Script::FailItems(507)] {
-        let (a, b) = (FakeNode::start(refusal), FakeNode::start(Script::Store));
+    for refusal in [Turn::refuse(503), Turn::refuse(507), Turn::refuse(413), fail_items(507)] {
+        let (a, b) = (ScriptedNode::start(refusal.clone()), ScriptedNode::start(Turn::store()));
         let lb = Balancer::start(&[&a, &b], &[]);
         let answer = lb.post("x");
-        assert_eq!((answer.status, answer.json()["server"].as_str()), (200, Some("B")), "{refusal:?}");
+        assert_eq!((answer.status, answer.json["server"].as_str()), (200, Some("B")), "{refusal:?}");
         assert_eq!((a.documents().len(), a.posts().len(), b.documents().len()), (0, 1, 1), "{refusal:?}");
         assert!(counter(&lb, "sentences_rerouted") >= 1);
         assert_eq!(lb.in_flight(), 0);
@@ -51,7 +56,7 @@ fn a_node_that_refuses_is_gone_round() {
 
 #[test]
 fn what_a_node_finds_wrong_with_a_sentence_reaches_the_client() {
-    let (a, b) = (FakeNode::start(Script::FailItems(413)), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start(fail_items(413)), ScriptedNode::start(Turn::store()));
     let lb = Balancer::start(&[&a, &b], &[]);
     assert_eq!(kind(&lb.post("x")), (413, "x".to_owned()));
     assert_eq!((b.posts().len(), lb.in_flight()), (0, 0), "no other node is bothered");
@@ -59,11 +64,11 @@ fn what_a_node_finds_wrong_with_a_sentence_reaches_the_client() {
 
 #[test]
 fn an_unanswered_post_is_repeated_to_its_node_and_stored_once() {
-    for silence in [Script::StoreThenCloseOnce, Script::CloseOnce] {
-        let (a, b) = (FakeNode::start(silence), FakeNode::start(Script::Store));
+    for silence in [Script::once(Turn::close().storing()), Script::once(Turn::close())] {
+        let (a, b) = (ScriptedNode::start(silence.clone()), ScriptedNode::start(Turn::store()));
         let lb = Balancer::start(&[&a, &b], &[]);
         let answer = lb.post("once");
-        let json = answer.json();
+        let json = &answer.json;
         assert_eq!((answer.status, json["server"].as_str()), (200, Some("A")), "{silence:?}");
         assert_eq!(
             (json["data"]["sentence"].as_str(), json["data"]["author"].as_str()),
@@ -78,56 +83,59 @@ fn an_unanswered_post_is_repeated_to_its_node_and_stored_once() {
 
 #[test]
 fn a_node_that_dies_and_comes_back_is_asked_again() {
-    let a = FakeNode::start(Script::Silent);
+    let a = ScriptedNode::start(Turn::silence());
     let lb = Balancer::start(&[&a], &["--node-deadline", "20s", "--node-patience", "200ms"]);
     let mut client = lb.connect();
     client.send(post("survives").as_bytes());
-    eventually("the post has arrived", || a.posts().len() == 1);
+    until("the post has arrived", || a.posts().len() == 1);
     let address = a.address();
     drop(a);
-    let a = FakeNode::start_at(&address, Script::Store);
+    let a = ScriptedNode::start_at(address, Turn::store());
     let answer = client.answer();
-    assert_eq!((answer.status, answer.json()["server"].as_str()), (200, Some("A")));
+    assert_eq!((answer.status, answer.json["server"].as_str()), (200, Some("A")));
     assert_eq!(a.sentences(), ["survives"]);
 }
 
 #[test]
 fn a_node_that_stays_silent_leaves_the_sentence_in_doubt() {
-    let (a, b) = (FakeNode::start(Script::Silent), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start(Turn::silence()), ScriptedNode::start(Turn::store()));
     let lb = Balancer::start(&[&a, &b], &["--node-deadline", "600ms", "--node-patience", "150ms"]);
     let mut first = lb.connect();
     first.send(post("silent").as_bytes());
-    eventually("the post has arrived", || a.posts().len() == 1);
+    until("the post has arrived", || a.posts().len() == 1);
     // B is chosen next; then A again, behind the silent post, from where it moves to B.
-    assert_eq!(lb.post("to B").json()["server"], "B");
-    assert_eq!(lb.post("moves").json()["server"], "B");
+    assert_eq!(lb.post("to B").json["server"], "B");
+    assert_eq!(lb.post("moves").json["server"], "B");
     let doubt = first.answer();
     assert_eq!(kind(&doubt), (503, "in-doubt".to_owned()));
-    assert_eq!(doubt.json()["ambiguous"], true);
+    assert_eq!(doubt.json["ambiguous"], true);
     assert!(doubt.header("retry-after").is_some());
     let id = a.posts()[0].split('"').nth(3).unwrap().to_owned();
-    assert!(doubt.json()["remedy"].as_str().unwrap().contains(&id), "the client can repeat it under its id");
+    assert!(doubt.json["remedy"].as_str().unwrap().contains(&id), "the client can repeat it under its id");
     assert_eq!(lb.in_flight(), 0);
     assert_eq!(counter(&lb, "sentences_in_doubt"), 1);
 }
 
 #[test]
 fn a_refused_repetition_does_not_undo_the_doubt() {
-    let (a, b) = (FakeNode::start(Script::StoreThenRefuse), FakeNode::start(Script::Store));
+    let (a, b) = (
+        ScriptedNode::start(Script::first([Turn::close().storing()], Turn::refuse(503))),
+        ScriptedNode::start(Turn::store()),
+    );
     let lb = Balancer::start(&[&a, &b], &["--node-deadline", "400ms"]);
     let doubt = lb.post("once");
     assert_eq!(kind(&doubt), (503, "in-doubt".to_owned()));
     assert_eq!((a.sentences(), b.posts().len()), (vec!["once".to_owned()], 0));
     assert!(a.posts().len() > 1, "it was repeated");
     // Repeated under the id that the answer names, it finds what is stored.
-    a.set(Script::Store);
+    a.set(Turn::store());
     let id = a.documents()[0].id.clone().unwrap();
     let body = format!(r#"{{"id":"{id}","author":"User1","sentence":"once"}}"#);
-    eventually("the repeated post is answered", || {
+    until("the repeated post is answered", || {
         let mut client = lb.connect();
         client.send(post_body(&body, "").as_bytes());
         let answer = client.answer();
-        let json = answer.json();
+        let json = &answer.json;
         assert!(answer.status == 200 || json["type"] == "urn:balanza:in-doubt", "{answer:?}");
         answer.status == 200 && json["server"] == "A"
     });
@@ -136,7 +144,7 @@ fn a_refused_repetition_does_not_undo_the_doubt() {
 
 #[test]
 fn a_clients_id_goes_where_it_went_before() {
-    let (a, b) = (FakeNode::start(Script::Store), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start(Turn::store()), ScriptedNode::start(Turn::store()));
     let lb = Balancer::start(&[&a, &b], &[]);
     let send = |n: usize| {
         let id = format!("0192f0c1-2b3c-7def-8a9b-{n:012}");
@@ -144,12 +152,12 @@ fn a_clients_id_goes_where_it_went_before() {
         client.send(post_body(&format!(r#"{{"id":"{id}","author":"a","sentence":"{n}"}}"#), "").as_bytes());
         client.answer()
     };
-    let first: Vec<String> = (0..6).map(|n| send(n).json()["server"].to_string()).collect();
-    let again: Vec<String> = (0..6).map(|n| send(n).json()["server"].to_string()).collect();
+    let first: Vec<String> = (0..6).map(|n| send(n).json["server"].to_string()).collect();
+    let again: Vec<String> = (0..6).map(|n| send(n).json["server"].to_string()).collect();
     assert_eq!(first, again);
     assert_eq!((a.documents().len(), b.documents().len()), (3, 3));
     drop(b);
-    eventually("B is down", || lb.node("B")["state"] == "down");
+    until("B is down", || lb.node("B")["state"] == "down");
     assert_eq!(kind(&send(1)), (503, "in-doubt".to_owned()), "B may hold it, and cannot be asked");
     assert_eq!(send(6).status, 200, "a new one goes to A");
     assert_eq!(a.documents().len(), 4);
@@ -157,19 +165,19 @@ fn a_clients_id_goes_where_it_went_before() {
 
 #[test]
 fn slow_nodes_lose_no_sentence_while_no_other_is_faster() {
-    let (a, b) = (FakeNode::start(Script::Hold), FakeNode::start(Script::Hold));
+    let (a, b) = (ScriptedNode::start(Turn::hold()), ScriptedNode::start(Turn::hold()));
     let lb = Balancer::start(&[&a, &b], &["--node-deadline", "20s", "--node-patience", "150ms"]);
     let mut clients: Vec<_> = (0..12).map(|_| lb.connect()).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         client.send(post(&format!("{n}")).as_bytes());
         if n == 1 {
-            eventually("both nodes are busy", || a.posts().len() + b.posts().len() == 2);
+            until("both nodes are busy", || a.posts().len() + b.posts().len() == 2);
         }
     }
     let silent = |name: &str| lb.node(name)["last_error"] == "no answer for 150ms";
-    eventually("both have been silent too long", || silent("A") && silent("B"));
-    a.set(Script::Store);
-    b.set(Script::Store);
+    until("both have been silent too long", || silent("A") && silent("B"));
+    a.set(Turn::store());
+    b.set(Turn::store());
     for client in &mut clients {
         assert_eq!(client.answer().status, 200);
     }
@@ -187,19 +195,19 @@ fn an_answer_that_no_node_may_give_is_told() {
         "<html>\n",
         "{\"status\":\"stored\",\"id\":\"0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b\",\"date\":\"2020-10-08 16:51:30.506529\"}\n",
     ] {
-        let a = FakeNode::start(Script::Say(body));
+        let a = ScriptedNode::start(Turn::answer(Response::text(200, NDJSON, body)).storing());
         let lb = Balancer::start(&[&a], &[]);
         let answer = lb.post("x");
         assert_eq!(kind(&answer), (502, "bad-answer".to_owned()), "{body:?}");
-        assert_eq!(answer.json()["ambiguous"], true);
+        assert_eq!(answer.json["ambiguous"], true);
         assert_eq!(lb.in_flight(), 0);
     }
 }
 
 #[test]
 fn other_framings_of_answers_are_read() {
-    for framing in [Script::BothFramings, Script::Http10] {
-        let a = FakeNode::start(framing);
+    for framing in [Manner::BothFramings, Manner::Http10] {
+        let a = ScriptedNode::start(Turn::store().in_manner(framing));
         let lb = Balancer::start(&[&a], &[]);
         for n in 0..3 {
             assert_eq!(lb.post(&format!("{n}")).status, 200, "{framing:?}");
@@ -210,25 +218,25 @@ fn other_framings_of_answers_are_read() {
 
 #[test]
 fn without_a_node_the_answer_is_down_at_once() {
-    let a = FakeNode::start(Script::Store);
+    let a = ScriptedNode::start(Turn::store());
     let lb = Balancer::start(&[&a], &[]);
     drop(a);
-    eventually("A is down", || lb.node("A")["state"] == "down");
+    until("A is down", || lb.node("A")["state"] == "down");
     let down = lb.post("x");
     assert_eq!(kind(&down), (503, "down".to_owned()));
-    assert_eq!((down.json()["message"].as_str(), down.header("retry-after")), (Some("down"), Some("1")));
+    assert_eq!((down.json["message"].as_str(), down.header("retry-after")), (Some("down"), Some("1")));
     let ready = lb.get("/readyz");
-    assert_eq!((ready.status, ready.json()["message"].as_str()), (503, Some("down")));
+    assert_eq!((ready.status, ready.json["message"].as_str()), (503, Some("down")));
 }
 
 #[test]
 fn an_old_node_gets_single_posts_beside_a_new_one() {
-    let (a, b) = (FakeNode::start(Script::Old), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start_old(Turn::store()), ScriptedNode::start(Turn::store()));
     let lb = Balancer::start(&[&a, &b], &[]);
     for n in 0..10 {
         let answer = lb.post(&format!("{n}"));
         assert_eq!(answer.status, 200, "{answer:?}");
-        let json = answer.json();
+        let json = &answer.json;
         let is_old = json["server"] == "A";
         assert_eq!(json["data"]["id"].is_null(), is_old, "old nodes know no ids");
         assert_eq!(json["data"]["sentence"], format!("{n}"));
@@ -240,27 +248,27 @@ fn an_old_node_gets_single_posts_beside_a_new_one() {
 
 #[test]
 fn a_post_to_an_old_node_is_never_repeated() {
-    let (a, b) = (FakeNode::start(Script::OldStoreThenClose), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start_old(Turn::close().storing()), ScriptedNode::start(Turn::store()));
     let lb = Balancer::start(&[&a, &b], &[]);
     let doubt = lb.post("x");
     assert_eq!(kind(&doubt), (502, "in-doubt-old-node".to_owned()));
-    assert_eq!(doubt.json()["ambiguous"], true);
+    assert_eq!(doubt.json["ambiguous"], true);
     assert!(doubt.header("retry-after").is_none(), "a repetition could store it twice");
     assert_eq!((a.posts().len(), b.posts().len(), lb.in_flight()), (1, 0, 0));
 }
 
 #[test]
 fn a_full_queue_refuses_and_empties_again() {
-    let a = FakeNode::start(Script::Hold);
+    let a = ScriptedNode::start(Turn::hold());
     let flags = ["--lane-items", "4", "--node-patience", "20s", "--node-deadline", "20s"];
     let lb = Balancer::start(&[&a], &flags);
     let mut first = lb.connect();
     first.send(post("under way").as_bytes());
-    eventually("the post has arrived", || a.posts().len() == 1);
+    until("the post has arrived", || a.posts().len() == 1);
     let mut second = lb.connect();
     second.send((0..10).map(|n| post(&format!("{n}"))).collect::<String>().as_bytes());
-    eventually("six are refused", || counter(&lb, "sentences_refused") == 6);
-    a.set(Script::Store);
+    until("six are refused", || counter(&lb, "sentences_refused") == 6);
+    a.set(Turn::store());
     assert_eq!(first.answer().status, 200);
     let answers: Vec<Answer> = (0..10).map(|_| second.answer()).collect();
     let stored = answers.iter().filter(|answer| answer.status == 200).count();
@@ -274,16 +282,16 @@ fn a_full_queue_refuses_and_empties_again() {
 
 #[test]
 fn a_client_that_leaves_leaves_no_reservation() {
-    let a = FakeNode::start(Script::Hold);
+    let a = ScriptedNode::start(Turn::hold());
     let lb = Balancer::start(&[&a], &["--node-patience", "20s", "--node-deadline", "20s"]);
     for n in 0..8u64 {
         let mut client = lb.connect();
         client.send(post(&format!("{n}")).as_bytes());
         let wanted = n + 1;
-        eventually("the post is taken", || lb.in_flight() == wanted);
+        until("the post is taken", || lb.in_flight() == wanted);
     }
-    a.set(Script::Store);
-    eventually("nothing is under way", || lb.in_flight() == 0);
+    a.set(Turn::store());
+    until("nothing is under way", || lb.in_flight() == 0);
     assert_eq!(a.documents().len(), 8);
     assert_eq!(lb.post("next").status, 200);
     assert_eq!(lb.node("A")["documents"], 9);
@@ -291,47 +299,47 @@ fn a_client_that_leaves_leaves_no_reservation() {
 
 #[test]
 fn what_gathers_behind_a_post_goes_out_as_one() {
-    let a = FakeNode::start(Script::Hold);
+    let a = ScriptedNode::start(Turn::hold());
     let lb = Balancer::start(&[&a], &["--node-patience", "20s", "--node-deadline", "20s"]);
     let mut first = lb.connect();
     first.send(post("first").as_bytes());
-    eventually("the first post has arrived", || a.posts().len() == 1);
+    until("the first post has arrived", || a.posts().len() == 1);
     let mut clients: Vec<_> = (0..50).map(|_| lb.connect()).collect();
     for (n, client) in clients.iter_mut().enumerate() {
         client.send(post(&format!("{n}")).as_bytes());
     }
-    eventually("all are taken", || lb.in_flight() == 51);
-    a.set(Script::Store);
+    until("all are taken", || lb.in_flight() == 51);
+    a.set(Turn::store());
     assert!(clients.iter_mut().all(|client| client.answer().status == 200));
     assert_eq!(a.posts().len(), 2, "one for the first, one for all that gathered");
 }
 
 #[test]
 fn a_fallen_node_needs_good_reports_before_it_is_chosen_again() {
-    let (a, b) = (FakeNode::start(Script::Store), FakeNode::start(Script::Store));
+    let (a, b) = (ScriptedNode::start(Turn::store()), ScriptedNode::start(Turn::store()));
     let lb = Balancer::start(&[&a, &b], &["--rise", "2"]);
     let address = a.address();
     drop(a);
-    eventually("A is down", || lb.node("A")["state"] == "down");
+    until("A is down", || lb.node("A")["state"] == "down");
     assert!(lb.node("A")["because"].as_str().is_some());
-    let a = FakeNode::start_at(&address, Script::Store);
-    eventually("A is up again", || lb.node("A")["state"] == "up");
-    assert_eq!(lb.post("x").json()["server"], "A");
+    let a = ScriptedNode::start_at(address, Turn::store());
+    until("A is up again", || lb.node("A")["state"] == "up");
+    assert_eq!(lb.post("x").json["server"], "A");
     assert_eq!(a.documents().len(), 1);
     assert_eq!(b.documents().len(), 0);
 }
 
 #[test]
 fn a_connection_that_died_while_idle_costs_nothing() {
-    let a = FakeNode::start(Script::Store);
+    let a = ScriptedNode::start(Turn::store());
     let lb = Balancer::start(&[&a], &["--fall", "1000"]);
     assert_eq!(lb.post("one").status, 200);
-    a.close_connections();
+    a.sockets().close_connections();
     // Whether the balancer has seen the end already or not, the sentence is stored once.
     let answer = lb.post("two");
     if answer.status != 200 {
-        assert_eq!(answer.json()["message"], "down", "the report stream ended too");
-        eventually("A is up again", || lb.post("two").status == 200);
+        assert_eq!(answer.json["message"], "down", "the report stream ended too");
+        until("A is up again", || lb.post("two").status == 200);
     }
     assert_eq!(a.sentences(), ["one", "two"]);
 }

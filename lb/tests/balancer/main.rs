@@ -1,0 +1,10 @@
+//! The real balancer over scripted nodes: its rule and its routes, its framing of clients, what becomes of a sentence
+//! when a node fails, and the program with its flags and signals. Absent: real nodes; those are in `tests/e2e`.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise ends its test")]
+
+mod failures;
+mod program;
+mod protocol;
+mod routing;
+mod support;
