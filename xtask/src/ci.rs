@@ -4,6 +4,7 @@
 
 mod crates;
 mod documents;
+mod purity;
 mod sources;
 mod tree;
 
@@ -59,6 +60,7 @@ impl Ci {
         }
         let tree = Tree::read(&root())?;
         step("sources", tell(sources::check(&tree)));
+        step("purity", metadata().and_then(|metadata| tell(purity::check(&tree, &metadata))));
         step("crates", metadata().and_then(|metadata| tell(crates::check(&tree, &metadata))));
         step("paths", tell(documents::paths_exist(&tree)));
         step("documented", helps().and_then(|helps| tell(documents::all_documented(&tree, &helps))));
