@@ -131,7 +131,7 @@ impl Demo {
     ) -> Result<()> {
         let mut starts = 1;
         while let Some(at) = running.await_death(stop)? {
-            let node = &mut running.nodes[at];
+            let node = running.nodes.get_mut(at).context("a node died that was never started")?;
             println!(
                 "\n{} died. It comes back in {AWAY:?}; the balancer goes round it meanwhile.",
                 node.name()
@@ -221,8 +221,10 @@ fn send(binaries: &Path, running: &Running) -> Result<(u64, Tally)> {
         bail!("`{line}` failed ({})", output.status);
     }
     let report: Value = serde_json::from_slice(&output.stdout).context("the client gave no JSON")?;
-    let sentences = report["sentences"].as_u64().with_context(|| format!("no count in {report}"))?;
-    let by_node = report["by_node"].as_object().with_context(|| format!("no nodes in {report}"))?;
+    let sentences =
+        report.get("sentences").and_then(Value::as_u64).with_context(|| format!("no count in {report}"))?;
+    let by_node =
+        report.get("by_node").and_then(Value::as_object).with_context(|| format!("no nodes in {report}"))?;
     let mut tally = Tally::default();
     for (node, reasons) in by_node {
         for (reason, count) in reasons.as_object().into_iter().flatten() {
@@ -250,13 +252,19 @@ fn report(running: &Running, sent: u64, tally: &Tally) -> Result<()> {
 fn count(url: &str) -> Result<u64> {
     let (status, body) = web::get(url, "/usage")?;
     let usage: Value = serde_json::from_str(&body)?;
-    usage["database"].as_u64().with_context(|| format!("{url}/usage answers {status} {body}"))
+    usage
+        .get("database")
+        .and_then(Value::as_u64)
+        .with_context(|| format!("{url}/usage answers {status} {body}"))
 }
 
 fn fleet(url: &str) -> Result<String> {
     let (status, body) = web::get(url, "/fleet")?;
     let view: Value = serde_json::from_str(&body)?;
-    let nodes = view["nodes"].as_array().with_context(|| format!("{url}/fleet answers {status} {body}"))?;
+    let nodes = view
+        .get("nodes")
+        .and_then(Value::as_array)
+        .with_context(|| format!("{url}/fleet answers {status} {body}"))?;
     let percent =
         |share: &Value| share.as_u64().map_or("?".to_owned(), |points| format!("{}%", points / 100));
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();

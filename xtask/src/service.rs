@@ -106,8 +106,8 @@ impl Service {
 
     fn last_lines(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines = log.lines().collect::<Vec<_>>();
-        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
+        let n_before = log.lines().count().saturating_sub(LAST_LINES);
+        let last = log.lines().skip(n_before).collect::<Vec<_>>().join("\n  ");
         format!("the last lines of {}:\n  {last}", self.log.display())
     }
 }
