@@ -1,4 +1,5 @@
-//! Which crate may depend on which, and that each one takes part in the lint table.
+//! Which of our crates may depend on which, and that each one takes part in the lint table. Absent: who may use what of
+//! others, which `deny.toml` says.
 
 use serde_json::Value;
 
@@ -16,16 +17,6 @@ const OURS: [(&str, &[&str]); 8] = [
     ("client", &["wire"]),
     ("xtask", &[]),
     ("tests", &["wire", "lb", "backend", "ebpf-abi", "ebpf-sensor", "client"]),
-];
-
-/// Crates of others that only some of ours may name.
-const OTHERS: [(&str, &[&str]); 6] = [
-    ("aya", &["ebpf-abi", "ebpf-sensor"]),
-    ("aya-obj", &["ebpf-abi", "ebpf-sensor"]),
-    ("aya-log", &["ebpf-abi", "ebpf-sensor"]),
-    ("mongodb", &["backend"]),
-    ("ratatui", &["client"]),
-    ("actix-web", &["backend", "lb"]),
 ];
 
 /// All findings in the manifests; `metadata` is what `cargo metadata --no-deps` prints.
@@ -58,11 +49,7 @@ fn check_edges(package: &Value) -> Vec<Finding> {
     let dependencies = package["dependencies"].as_array().unwrap_or(&empty).iter();
     dependencies
         .filter_map(|dependency| dependency["name"].as_str())
-        .filter(|on| {
-            let ours = OURS.iter().any(|(crate_name, _)| crate_name == on);
-            let others = OTHERS.iter().find(|(crate_name, _)| crate_name == on);
-            (ours && !allowed.contains(on)) || others.is_some_and(|(_, takers)| !takers.contains(&name))
-        })
+        .filter(|on| OURS.iter().any(|(ours, _)| ours == on) && !allowed.contains(on))
         .map(|on| Finding::fault(format!("`{name}` must not depend on `{on}`")))
         .collect()
 }
@@ -107,10 +94,6 @@ mod tests {
             ("wire", "lb"),
             ("xtask", "wire"),
             ("ebpf-sensor", "wire"),
-            ("backend", "aya"),
-            ("lb", "mongodb"),
-            ("lb", "ratatui"),
-            ("wire", "actix-web"),
         ];
         for (from, on) in forbidden {
             let found = faults(from, &["serde", on], LINTS);
