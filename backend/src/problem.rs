@@ -60,12 +60,6 @@ impl Failure {
         Problem::of(Kind::TooLarge, detail).with_remedy("send it in smaller parts").into()
     }
 
-    /// More items than one bulk post may have.
-    pub fn too_many(found: usize, limit: usize) -> Self {
-        let detail = format!("the body has {found} sentences; the limit is {limit}");
-        Problem::of(Kind::TooMany, detail).with_remedy(format!("send at most {limit} at once")).into()
-    }
-
     /// The body did not arrive in time.
     pub fn too_slow(seconds: u64) -> Self {
         let detail = format!("the body did not arrive within {seconds} seconds");
@@ -76,15 +70,6 @@ impl Failure {
     pub fn broken_body(detail: &str) -> Self {
         let detail = format!("the body could not be read: {detail}");
         Problem::of(Kind::BrokenBody, detail).with_remedy("send it again").into()
-    }
-
-    /// The bulk body is neither an array nor lines.
-    pub fn not_bulk(detail: impl Into<String>) -> Self {
-        Problem::of(Kind::NotJson, detail)
-            .with_remedy(
-                r#"send [{"id":"…","author":"…","sentence":"…"}, …], or one object per line as application/x-ndjson"#,
-            )
-            .into()
     }
 
     /// The request needs a token and has none, or a wrong one.
@@ -118,15 +103,15 @@ impl Failure {
     }
 }
 
-/// The store refused one sentence and keeps on; `None` where it does not say why.
-pub fn refused(why: Option<String>) -> Problem {
-    let why = why.unwrap_or_else(|| "the store gave no outcome for it".to_owned());
-    Problem::of(Kind::Refused, why).with_remedy("see the node's log")
+impl From<Box<Problem>> for Failure {
+    fn from(problem: Box<Problem>) -> Self {
+        Self { problem, headers: Vec::new() }
+    }
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem: Box::new(problem), headers: Vec::new() }
+        Box::new(problem).into()
     }
 }
 

@@ -8,6 +8,7 @@
 //! - the count of documents and the revision change in one step, after the change that they count.
 
 pub mod embedded;
+mod entry;
 mod ledger;
 pub mod mongo;
 
@@ -15,8 +16,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use wire::{Date, NewSentence, SentenceId, StoredSentence};
+use wire::{Date, SentenceId, StoredSentence};
 
+pub use entry::{Entry, Outcome, Place};
 pub use ledger::{State, Tally};
 
 /// A store's answer, on its own: it borrows nothing from the store.
@@ -46,29 +48,6 @@ pub trait Store: Send + Sync + 'static {
     fn close(&self) -> BoxFuture<'static, ()>;
 }
 
-/// One sentence to store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The sentence and its identity.
-    pub sentence: NewSentence,
-    /// When it was stored first, for one that moves here from another store; else the store's own clock counts.
-    pub date: Option<Date>,
-}
-
-impl From<NewSentence> for Entry {
-    fn from(sentence: NewSentence) -> Self {
-        Self { sentence, date: None }
-    }
-}
-
-impl Entry {
-    /// What the entry weighs in a queue, in bytes, with an allowance for what surrounds the text.
-    fn weight(&self) -> usize {
-        const AROUND: usize = 256;
-        self.sentence.author.len() + self.sentence.sentence.len() + AROUND
-    }
-}
-
 /// What became of an insert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -76,17 +55,6 @@ pub struct Receipt {
     pub outcomes: Vec<Outcome>,
     /// The store right after the commit that holds the whole insert.
     pub tally: Tally,
-}
-
-/// What became of one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Stored now.
-    Stored(Date),
-    /// Stored before under this id; nothing was changed.
-    Duplicate(StoredSentence),
-    /// The store refused this one document and kept the others.
-    Refused(String),
 }
 
 /// Which documents to list.
@@ -98,29 +66,6 @@ pub struct Query {
     pub author: Option<String>,
     /// At most this many.
     pub limit: Option<usize>,
-}
-
-/// A place in the order of documents: by date, then id. Unlike [`wire::Place`] it has an id, as every document here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The date of the document that stands here.
-    pub date: Date,
-    /// Its id.
-    pub id: SentenceId,
-}
-
-impl Place {
-    /// The place of `document`; `None` for one from an old node, which has no id.
-    pub fn of(document: &StoredSentence) -> Option<Self> {
-        Some(Self { date: document.date, id: document.id? })
-    }
-}
-
-impl From<wire::Place> for Place {
-    /// The nil id, which is none on the wire, is the least here and so stands in the same place.
-    fn from(place: wire::Place) -> Self {
-        Self { date: place.date(), id: place.id().unwrap_or(SentenceId(uuid::Uuid::nil())) }
-    }
 }
 
 /// Why a store did not do what it was asked.

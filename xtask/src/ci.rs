@@ -1,17 +1,24 @@
-//! `cargo xtask ci`: the checks that need no running system. Formatting, lints, and what the design forbids.
+//! `cargo xtask ci`: the checks that need no running system. Formatting, lints, what the design forbids, what comes from
+//! elsewhere, and spelling.
 //!
 //! Every check runs, whatever the ones before it found; the end names those that failed.
 
 mod crates;
 mod documents;
+mod purity;
 mod sources;
+mod spelling;
+mod supply;
 mod tables;
+mod tool;
 mod tree;
+mod unused;
 
 use std::process::Command;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde_json::Value;
 use xtask::command::{self, cargo, root};
 
@@ -21,8 +28,37 @@ use tree::Tree;
 #[derive(Args)]
 pub(crate) struct Ci {
     /// Only the checks of sources, crates and documents, without formatting and lints.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     tidy: bool,
+    /// Only these checks.
+    #[arg(long, value_name = "CHECK,…", value_delimiter = ',', value_parser = PossibleValuesParser::new(CHECKS))]
+    only: Vec<String>,
+}
+
+/// Every check, in the order in which they run.
+const CHECKS: [&str; 12] = [
+    "format",
+    "lints",
+    "sources",
+    "purity",
+    "crates",
+    "tables",
+    "paths",
+    "documented",
+    "others",
+    "advisories",
+    "unused",
+    "spelling",
+];
+/// Those that look at text alone, or nearly so.
+const TIDY: [&str; 6] = ["sources", "purity", "crates", "tables", "paths", "documented"];
+
+/// How a check ended that did not fail.
+enum Outcome {
+    /// What it checks is so.
+    Held,
+    /// It could not be made, and why.
+    Skipped(String),
 }
 
 /// What is wrong, with its place, and for how it is judged.
@@ -46,29 +82,59 @@ impl Ci {
     /// # Errors
     /// Names the checks that failed.
     pub(crate) fn run(self) -> Result<()> {
-        let mut failed = Vec::new();
-        let mut step = |name: &'static str, outcome: Result<()>| {
-            if let Err(error) = outcome {
-                println!("{name}: {error:#}");
-                failed.push(name);
-            }
-        };
-        if !self.tidy {
-            step("format", command::run(cargo(&["fmt", "--all", "--check"])));
-            let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
-            step("lints", command::run(cargo(&lints)));
-        }
         let tree = Tree::read(&root())?;
-        step("sources", tell(sources::check(&tree)));
-        step("crates", metadata().and_then(|metadata| tell(crates::check(&tree, &metadata))));
-        step("paths", tell(documents::paths_exist(&tree)));
-        step("documented", helps().and_then(|helps| tell(documents::all_documented(&tree, &helps))));
-        if failed.is_empty() {
-            println!("ci: all checks passed");
-            return Ok(());
+        let (mut failed, mut skipped) = (Vec::new(), Vec::new());
+        for name in CHECKS.into_iter().filter(|name| self.wants(name)) {
+            match run_one(name, &tree) {
+                Ok(Outcome::Held) => {}
+                Ok(Outcome::Skipped(why)) => {
+                    println!("{name}: SKIPPED: {why}");
+                    skipped.push(name);
+                }
+                Err(error) => {
+                    println!("{name}: {error:#}");
+                    failed.push(name);
+                }
+            }
         }
-        bail!("these checks failed: {}", failed.join(", "))
+        if !failed.is_empty() {
+            bail!("these checks failed: {}", failed.join(", "))
+        }
+        match &skipped[..] {
+            [] => println!("ci: all checks passed"),
+            _ => println!("ci: all checks passed but these, which were SKIPPED: {}", skipped.join(", ")),
+        }
+        Ok(())
     }
+
+    fn wants(&self, name: &str) -> bool {
+        if self.tidy {
+            TIDY.contains(&name)
+        } else {
+            self.only.is_empty() || self.only.iter().any(|only| only == name)
+        }
+    }
+}
+
+fn run_one(name: &str, tree: &Tree) -> Result<Outcome> {
+    match name {
+        "format" => command::run(cargo(&["fmt", "--all", "--check"]))?,
+        "lints" => {
+            command::run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        }
+        "sources" => tell(sources::check(tree))?,
+        "purity" => tell(purity::check(tree, &metadata()?))?,
+        "crates" => tell(crates::check(tree, &metadata()?))?,
+        "tables" => tell(tables::check(tree))?,
+        "paths" => tell(documents::paths_exist(tree))?,
+        "documented" => tell(documents::all_documented(tree, &helps()?))?,
+        "others" => return supply::crates_of_others(),
+        "advisories" => return supply::advisories(),
+        "unused" => return unused::dependencies(),
+        "spelling" => return spelling::everywhere(),
+        other => bail!("`{other}` is no check"),
+    }
+    Ok(Outcome::Held)
 }
 
 fn tell(findings: Vec<Finding>) -> Result<()> {

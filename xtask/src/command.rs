@@ -36,8 +36,10 @@ pub fn target_dir() -> Result<PathBuf> {
     let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&metadata.stdout).context("`cargo metadata` gave no JSON")?;
-    let folder =
-        metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
+    let folder = metadata
+        .get("target_directory")
+        .and_then(serde_json::Value::as_str)
+        .context("`cargo metadata` names no target directory")?;
     Ok(PathBuf::from(folder))
 }
 

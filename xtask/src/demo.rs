@@ -125,8 +125,10 @@ fn send(binaries: &Path, system: &System) -> Result<(u64, Tally)> {
         bail!("`{line}` failed ({})", output.status);
     }
     let report: Value = serde_json::from_slice(&output.stdout).context("the client gave no JSON")?;
-    let sentences = report["sentences"].as_u64().with_context(|| format!("no count in {report}"))?;
-    let by_node = report["by_node"].as_object().with_context(|| format!("no nodes in {report}"))?;
+    let sentences =
+        report.get("sentences").and_then(Value::as_u64).with_context(|| format!("no count in {report}"))?;
+    let by_node =
+        report.get("by_node").and_then(Value::as_object).with_context(|| format!("no nodes in {report}"))?;
     let mut tally = Tally::default();
     for (node, reasons) in by_node {
         for (reason, count) in reasons.as_object().into_iter().flatten() {
@@ -151,13 +153,19 @@ fn report(system: &System, sent: u64, tally: &Tally) -> Result<()> {
 fn count(url: &str) -> Result<u64> {
     let (status, body) = web::get(url, "/usage")?;
     let usage: Value = serde_json::from_str(&body)?;
-    usage["database"].as_u64().with_context(|| format!("{url}/usage answers {status} {body}"))
+    usage
+        .get("database")
+        .and_then(Value::as_u64)
+        .with_context(|| format!("{url}/usage answers {status} {body}"))
 }
 
 fn fleet(url: &str) -> Result<String> {
     let (status, body) = web::get(url, "/fleet")?;
     let view: Value = serde_json::from_str(&body)?;
-    let nodes = view["nodes"].as_array().with_context(|| format!("{url}/fleet answers {status} {body}"))?;
+    let nodes = view
+        .get("nodes")
+        .and_then(Value::as_array)
+        .with_context(|| format!("{url}/fleet answers {status} {body}"))?;
     let percent =
         |share: &Value| share.as_u64().map_or("?".to_owned(), |points| format!("{}%", points / 100));
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();

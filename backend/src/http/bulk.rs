@@ -11,7 +11,6 @@ use wire::problem::Kind;
 use wire::template::write_stored;
 use wire::{InvalidSentence, ItemAnswer, ItemStatus, Problem, RawSentence, SentenceId};
 
-use crate::problem::{Failure, refused};
 use crate::store::{Entry, Outcome};
 
 /// A bulk post as read.
@@ -30,9 +29,9 @@ enum Slot {
 
 impl Batch {
     /// Reads all items. A failed item takes its place among the answers; only a body that shows no items fails whole.
-    pub(super) fn read(body: &[u8], format: Format) -> Result<Self, Failure> {
+    pub(super) fn read(body: &[u8], format: Format) -> Result<Self, Box<Problem>> {
         if body.iter().all(u8::is_ascii_whitespace) {
-            return Err(InvalidSentence::EmptyBody.into());
+            return Err(Box::new(InvalidSentence::EmptyBody.into()));
         }
         match format {
             Format::Json => Self::of(array(body)?.into_iter().map(|item| item.get().as_bytes()), format),
@@ -43,10 +42,10 @@ impl Batch {
         }
     }
 
-    fn of<'a>(items: impl Iterator<Item = &'a [u8]> + Clone, format: Format) -> Result<Self, Failure> {
+    fn of<'a>(items: impl Iterator<Item = &'a [u8]> + Clone, format: Format) -> Result<Self, Box<Problem>> {
         let count = items.clone().count();
         if count > MAX_BULK_ITEMS {
-            return Err(Failure::too_many(count, MAX_BULK_ITEMS));
+            return Err(too_many(count));
         }
         let mut batch = Self { entries: Vec::with_capacity(count), slots: Vec::with_capacity(count), format };
         for item in items {
@@ -85,13 +84,32 @@ impl Batch {
     }
 }
 
-fn array(body: &[u8]) -> Result<Vec<&RawValue>, Failure> {
+fn array(body: &[u8]) -> Result<Vec<&RawValue>, Box<Problem>> {
     let text = std::str::from_utf8(body)
-        .map_err(|error| InvalidSentence::NotUtf8 { offset: error.valid_up_to() })?;
+        .map_err(|error| Problem::from(InvalidSentence::NotUtf8 { offset: error.valid_up_to() }))?;
     if !text.trim_ascii_start().starts_with('[') {
-        return Err(Failure::not_bulk("the body is no JSON array"));
+        return Err(not_bulk("the body is no JSON array"));
     }
-    serde_json::from_str(text).map_err(|error| Failure::not_bulk(format!("the body is not JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| not_bulk(format!("the body is not JSON: {error}")))
+}
+
+fn not_bulk(detail: impl Into<String>) -> Box<Problem> {
+    let problem = Problem::of(Kind::NotJson, detail).with_remedy(
+        r#"send [{"id":"…","author":"…","sentence":"…"}, …], or one object per line as application/x-ndjson"#,
+    );
+    Box::new(problem)
+}
+
+fn too_many(found: usize) -> Box<Problem> {
+    let detail = format!("the body has {found} sentences; the limit is {MAX_BULK_ITEMS}");
+    let remedy = format!("send at most {MAX_BULK_ITEMS} at once");
+    Box::new(Problem::of(Kind::TooMany, detail).with_remedy(remedy))
+}
+
+/// The store refused one sentence and keeps on; `None` where it does not say why.
+pub(super) fn refused(why: Option<String>) -> Problem {
+    let why = why.unwrap_or_else(|| "the store gave no outcome for it".to_owned());
+    Problem::of(Kind::Refused, why).with_remedy("see the node's log")
 }
 
 fn read_item(item: &[u8]) -> Result<(SentenceId, Entry), Box<ItemAnswer>> {

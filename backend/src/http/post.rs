@@ -11,10 +11,10 @@ use wire::contract::{
 use wire::media::Format;
 use wire::template::{Fresh, ID_LEN};
 
-use super::bulk::Batch;
+use super::bulk::{Batch, refused};
 use super::{Node, body};
 use crate::clock;
-use crate::problem::{Failure, refused};
+use crate::problem::Failure;
 use crate::store::{Outcome, Receipt, Tally};
 
 /// `POST /sentence`.

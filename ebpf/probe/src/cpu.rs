@@ -62,6 +62,10 @@ extern "C" fn seed(context: *mut c_void) -> u32 {
 }
 
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the state has 32 bits; the upper half of its argument is nobody's"
+)]
 fn on_idle(context: *mut c_void) -> i32 {
     let leaves = argument::<0>(context) as u32 == LEAVES_IDLE;
     change(|word| Some(if leaves { word.leave_idle(now()) } else { word.enter_idle(now()) }));

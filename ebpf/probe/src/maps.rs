@@ -8,24 +8,24 @@ use ebpf_abi::{CpuSlot, LocateOffsets, RamRecord, State, WalkOffsets, Window};
 
 /// One slot per possible CPU. The sensor sets the length before it loads the object.
 #[map]
-pub static CPU_SLOTS: Array<CpuSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub(crate) static CPU_SLOTS: Array<CpuSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// What `sample` found last.
 #[map]
-pub static RAM: Array<RamRecord> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub(crate) static RAM: Array<RamRecord> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Addresses of the kernel are in here, so it is no memory-mapped map.
 #[map]
-pub static STATE: Array<State> = Array::with_max_entries(1, 0);
+pub(crate) static STATE: Array<State> = Array::with_max_entries(1, 0);
 
 /// The window of `show`.
 #[map]
-pub static WINDOW: Array<Window> = Array::with_max_entries(1, 0);
+pub(crate) static WINDOW: Array<Window> = Array::with_max_entries(1, 0);
 
 /// Where the walk finds what in this kernel.
 #[unsafe(no_mangle)]
-pub static WALK: Global<WalkOffsets> = Global::new(WalkOffsets::NONE);
+pub(crate) static WALK: Global<WalkOffsets> = Global::new(WalkOffsets::NONE);
 
 /// Where the search for a memory node finds what in this kernel.
 #[unsafe(no_mangle)]
-pub static LOCATE: Global<LocateOffsets> = Global::new(LocateOffsets::NONE);
+pub(crate) static LOCATE: Global<LocateOffsets> = Global::new(LocateOffsets::NONE);

@@ -27,7 +27,7 @@ extern "C" fn sample(_context: *mut c_void) -> u32 {
 
 /// The record of this moment, or a status that says why there is none.
 #[inline(always)]
-pub fn measure() -> Result<RamRecord, u32> {
+pub(crate) fn measure() -> Result<RamRecord, u32> {
     let state = STATE.get(0).ok_or(status::NO_MAP)?;
     if state.node == 0 {
         return Err(status::NOT_LOCATED);

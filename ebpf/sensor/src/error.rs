@@ -1,6 +1,5 @@
-//! Why a sensor could not be opened. Every message names the remedy.
+//! PURE. Why a sensor could not be opened. Every message names the remedy. Absent: which of them a failed call is.
 
-use std::io;
 use std::path::PathBuf;
 
 /// Why a sensor, or one half of it, could not be opened.
@@ -164,36 +163,6 @@ pub enum SensorError {
         /// Why, and what to do.
         problem: String,
     },
-}
-
-impl SensorError {
-    /// An error with an I/O error somewhere behind it, told apart by what the operator can do about it.
-    pub(crate) fn from_kernel(action: &str, error: &(dyn std::error::Error + 'static)) -> Self {
-        let action = action.to_owned();
-        let system = system_error(error);
-        match system.map(|error| (error.kind(), error.raw_os_error())) {
-            Some((io::ErrorKind::PermissionDenied, _)) => match crate::rights::first_missing() {
-                Some(capability) => Self::MissingCapability { action, capability },
-                None => Self::Refused { action },
-            },
-            Some((_, Some(number))) if number == rustix::io::Errno::NOSYS.raw_os_error() => {
-                Self::NoBpf { action }
-            }
-            _ => Self::Load { action, cause: chain(error) },
-        }
-    }
-}
-
-/// The first I/O error in a chain of causes.
-fn system_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<io::Error>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 /// A chain of causes on one line.

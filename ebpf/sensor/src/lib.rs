@@ -17,6 +17,7 @@ mod log;
 mod memory_map;
 mod pin;
 mod procfs;
+mod refusal;
 mod rights;
 mod sample;
 mod sensor;

@@ -98,7 +98,7 @@ impl ProcFile {
         let mut length = 0;
         loop {
             let offset = u64::try_from(length).unwrap_or(u64::MAX);
-            match self.file.read_at(&mut bytes[length..], offset) {
+            match self.file.read_at(bytes.get_mut(length..).unwrap_or_default(), offset) {
                 Ok(0) => break,
                 Ok(read) => length += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

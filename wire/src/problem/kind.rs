@@ -1,111 +1,186 @@
 //! PURE. The one table of problems: every kind with its code, status and title. What happened in one case, and what to
 //! do about it, are said where it happens; `docs/http.md` says when each kind is told.
 
-/// Defines the kinds and what belongs to each, in one place.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $status:literal $code:literal $title:literal;)*) => {
-        /// A kind of problem.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Kind {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Kind {
-            /// Every kind, in the order of the table in `docs/http.md`.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The stable name; a problem's `type` is `urn:balanza:` and this.
-            pub const fn code(self) -> &'static str {
-                match self { $(Self::$name => $code,)* }
-            }
-
-            /// The HTTP status.
-            pub const fn status(self) -> u16 {
-                match self { $(Self::$name => $status,)* }
-            }
-
-            /// The kind in words, the same for every occurrence.
-            pub const fn title(self) -> &'static str {
-                match self { $(Self::$name => $title,)* }
-            }
-        }
-    };
-}
-
-kinds! {
+/// A kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
     /// The head is no well-formed HTTP, or its framing could be understood in two ways.
-    BadRequest = 400 "bad-request" "The request is not well-formed HTTP";
+    BadRequest,
     /// The body broke off.
-    BrokenBody = 400 "broken-body" "The body is broken";
+    BrokenBody,
     /// Nothing was sent.
-    EmptyBody = 400 "empty-body" "The body is empty";
+    EmptyBody,
     /// The bytes are no UTF-8.
-    NotUtf8 = 400 "not-utf8" "The body is not UTF-8";
+    NotUtf8,
     /// The text is no JSON, or not the list that was asked for.
-    NotJson = 400 "not-json" "The body is not the JSON that is asked for";
+    NotJson,
     /// The JSON is no sentence.
-    InvalidSentence = 400 "invalid-sentence" "The body is no sentence";
+    InvalidSentence,
     /// An item of a bulk post to a node has no id.
-    NoId = 400 "no-id" "The item has no id";
+    NoId,
     /// The `Idempotency-Key` is no UUID, or differs from the body's id.
-    InvalidIdempotencyKey = 400 "invalid-idempotency-key" "The Idempotency-Key is not usable";
+    InvalidIdempotencyKey,
     /// A parameter of the path, the query or an operator's body is wrong.
-    BadParameter = 400 "bad-parameter" "A parameter is wrong";
+    BadParameter,
     /// A token is needed, and none was shown.
-    NoToken = 401 "no-token" "A token is needed";
+    NoToken,
     /// The token is not the one that this needs.
-    WrongToken = 403 "wrong-token" "The token does not allow this";
+    WrongToken,
     /// Nobody may do this: no admin token was set up.
-    NoAdminToken = 403 "no-admin-token" "There is no admin token";
+    NoAdminToken,
     /// Nothing has this path.
-    NoRoute = 404 "no-route" "There is nothing here";
+    NoRoute,
     /// No sentence has this id.
-    NoSentence = 404 "no-sentence" "There is no such sentence";
+    NoSentence,
     /// No node has this name.
-    NoNode = 404 "no-node" "There is no such node";
+    NoNode,
     /// The path exists and does not know the method.
-    MethodNotAllowed = 405 "method-not-allowed" "The method is not allowed";
+    MethodNotAllowed,
     /// Head or body did not arrive in time.
-    TimedOut = 408 "timed-out" "The request did not arrive in time";
+    TimedOut,
     /// The whole body is over its limit.
-    TooLarge = 413 "too-large" "The body is too large";
+    TooLarge,
     /// Author or sentence are over their limit.
-    TooLong = 413 "too-long" "The sentence is too long";
+    TooLong,
     /// A bulk post has more items than are taken at once.
-    TooMany = 413 "too-many" "The body has too many sentences";
+    TooMany,
     /// The content type is none that is read here.
-    UnsupportedMediaType = 415 "unsupported-media-type" "The body's type is not supported";
+    UnsupportedMediaType,
     /// The body is compressed.
-    PackedBody = 415 "packed-body" "The body is packed";
+    PackedBody,
     /// The head is over its limits.
-    HeadTooLarge = 431 "head-too-large" "The head of the request is too large";
+    HeadTooLarge,
     /// The store refused this one sentence.
-    Refused = 500 "refused" "The store refused the sentence";
+    Refused,
     /// What the store holds cannot be read.
-    StoreDamaged = 500 "store-damaged" "Stored data is damaged";
+    StoreDamaged,
     /// An old node may have stored the sentence, and cannot be asked twice.
-    InDoubtOldNode = 502 "in-doubt-old-node" "The sentence is in doubt";
+    InDoubtOldNode,
     /// A node answered what no node may answer.
-    BadAnswer = 502 "bad-answer" "The node's answer is not usable";
+    BadAnswer,
     /// A node's list cannot be had.
-    NodeUnreadable = 502 "node-unreadable" "A node cannot be read";
+    NodeUnreadable,
     /// A node may have stored the sentence, but did not say so.
-    InDoubt = 503 "in-doubt" "The sentence is in doubt";
+    InDoubt,
     /// A node did not store the sentence, and did not say why.
-    NodeFailed = 503 "node-failed" "The node failed";
+    NodeFailed,
     /// No node can take a sentence.
-    Down = 503 "down" "No node can take the sentence";
+    Down,
     /// Too many sentences already wait for the chosen node.
-    Overloaded = 503 "overloaded" "The queue is full";
+    Overloaded,
     /// Sentences are not taken now.
-    NotReady = 503 "not-ready" "Sentences are not taken now";
+    NotReady,
     /// The program ends.
-    Stopping = 503 "stopping" "The program is stopping";
+    Stopping,
     /// The store's queue is full.
-    StoreBusy = 503 "store-busy" "The store is busy";
+    StoreBusy,
     /// The store takes nothing.
-    StoreUnavailable = 503 "store-unavailable" "The store is unavailable";
+    StoreUnavailable,
 }
+
+impl Kind {
+    /// Every kind, in the order of the table in `docs/http.md`.
+    pub const ALL: [Self; 36] = [
+        Self::BadRequest,
+        Self::BrokenBody,
+        Self::EmptyBody,
+        Self::NotUtf8,
+        Self::NotJson,
+        Self::InvalidSentence,
+        Self::NoId,
+        Self::InvalidIdempotencyKey,
+        Self::BadParameter,
+        Self::NoToken,
+        Self::WrongToken,
+        Self::NoAdminToken,
+        Self::NoRoute,
+        Self::NoSentence,
+        Self::NoNode,
+        Self::MethodNotAllowed,
+        Self::TimedOut,
+        Self::TooLarge,
+        Self::TooLong,
+        Self::TooMany,
+        Self::UnsupportedMediaType,
+        Self::PackedBody,
+        Self::HeadTooLarge,
+        Self::Refused,
+        Self::StoreDamaged,
+        Self::InDoubtOldNode,
+        Self::BadAnswer,
+        Self::NodeUnreadable,
+        Self::InDoubt,
+        Self::NodeFailed,
+        Self::Down,
+        Self::Overloaded,
+        Self::NotReady,
+        Self::Stopping,
+        Self::StoreBusy,
+        Self::StoreUnavailable,
+    ];
+
+    /// The stable name; a problem's `type` is `urn:balanza:` and this.
+    pub const fn code(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        self.row().0
+    }
+
+    /// The kind in words, the same for every occurrence.
+    pub const fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Status, code and title.
+    const fn row(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (400, "bad-request", "The request is not well-formed HTTP"),
+            Self::BrokenBody => (400, "broken-body", "The body is broken"),
+            Self::EmptyBody => (400, "empty-body", "The body is empty"),
+            Self::NotUtf8 => (400, "not-utf8", "The body is not UTF-8"),
+            Self::NotJson => (400, "not-json", "The body is not the JSON that is asked for"),
+            Self::InvalidSentence => (400, "invalid-sentence", "The body is no sentence"),
+            Self::NoId => (400, "no-id", "The item has no id"),
+            Self::InvalidIdempotencyKey => {
+                (400, "invalid-idempotency-key", "The Idempotency-Key is not usable")
+            }
+            Self::BadParameter => (400, "bad-parameter", "A parameter is wrong"),
+            Self::NoToken => (401, "no-token", "A token is needed"),
+            Self::WrongToken => (403, "wrong-token", "The token does not allow this"),
+            Self::NoAdminToken => (403, "no-admin-token", "There is no admin token"),
+            Self::NoRoute => (404, "no-route", "There is nothing here"),
+            Self::NoSentence => (404, "no-sentence", "There is no such sentence"),
+            Self::NoNode => (404, "no-node", "There is no such node"),
+            Self::MethodNotAllowed => (405, "method-not-allowed", "The method is not allowed"),
+            Self::TimedOut => (408, "timed-out", "The request did not arrive in time"),
+            Self::TooLarge => (413, "too-large", "The body is too large"),
+            Self::TooLong => (413, "too-long", "The sentence is too long"),
+            Self::TooMany => (413, "too-many", "The body has too many sentences"),
+            Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body's type is not supported"),
+            Self::PackedBody => (415, "packed-body", "The body is packed"),
+            Self::HeadTooLarge => (431, "head-too-large", "The head of the request is too large"),
+            Self::Refused => (500, "refused", "The store refused the sentence"),
+            Self::StoreDamaged => (500, "store-damaged", "Stored data is damaged"),
+            Self::InDoubtOldNode => (502, "in-doubt-old-node", "The sentence is in doubt"),
+            Self::BadAnswer => (502, "bad-answer", "The node's answer is not usable"),
+            Self::NodeUnreadable => (502, "node-unreadable", "A node cannot be read"),
+            Self::InDoubt => (503, "in-doubt", "The sentence is in doubt"),
+            Self::NodeFailed => (503, "node-failed", "The node failed"),
+            Self::Down => (503, "down", "No node can take the sentence"),
+            Self::Overloaded => (503, "overloaded", "The queue is full"),
+            Self::NotReady => (503, "not-ready", "Sentences are not taken now"),
+            Self::Stopping => (503, "stopping", "The program is stopping"),
+            Self::StoreBusy => (503, "store-busy", "The store is busy"),
+            Self::StoreUnavailable => (503, "store-unavailable", "The store is unavailable"),
+        }
+    }
+}
+
+// A kind that is missing among all would be missing in the documentation too.
+const _: () = assert!(Kind::StoreUnavailable as usize + 1 == Kind::ALL.len());
 
 #[cfg(test)]
 mod tests {
@@ -127,6 +202,7 @@ mod tests {
     #[test]
     fn codes_are_plain_and_each_stands_for_one_kind() {
         for (index, kind) in Kind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, index, "{kind:?} is out of order");
             let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             assert!(kind.code().bytes().all(plain), "{kind:?}");
             assert!((400..600).contains(&kind.status()), "{kind:?}");

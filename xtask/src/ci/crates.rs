@@ -1,10 +1,10 @@
-//! Which crate may depend on which, and that each one takes part in the lint table. Workspaces of their own, which cargo
-//! does not name beside ours, are for `tables`.
+//! Which of our crates may depend on which, and that each one takes part in the lint table. Absent: who may use what of
+//! others, which `deny.toml` says; workspaces of their own, which cargo does not name beside ours and `tables` looks at.
 
 use serde_json::Value;
 
+use super::Finding;
 use super::tree::Tree;
-use super::{Finding, tables};
 
 /// Our crates and those of ours that each may depend on. An edge that is not here is a fault, and so is a new crate
 /// until it is here with its reason to exist.
@@ -29,16 +29,6 @@ const FOR_TESTS: [(&str, &[&str]); 4] = [
     ("tests", &["lb", "backend", "ebpf-abi", "ebpf-sensor", "client"]),
 ];
 
-/// Crates of others that only some of ours may name.
-const OTHERS: [(&str, &[&str]); 6] = [
-    ("aya", &["ebpf-abi", "ebpf-sensor"]),
-    ("aya-obj", &["ebpf-abi", "ebpf-sensor"]),
-    ("aya-log", &["ebpf-abi", "ebpf-sensor"]),
-    ("mongodb", &["backend"]),
-    ("ratatui", &["client"]),
-    ("actix-web", &["backend", "lb"]),
-];
-
 /// All findings in the manifests; `metadata` is what `cargo metadata --no-deps` prints.
 pub(super) fn check(tree: &Tree, metadata: &Value) -> Vec<Finding> {
     let root = metadata["workspace_root"].as_str().unwrap_or_default();
@@ -52,7 +42,6 @@ pub(super) fn check(tree: &Tree, metadata: &Value) -> Vec<Finding> {
             findings.push(Finding::fault(format!("{manifest} lacks `[lints]` with `workspace = true`")));
         }
     }
-    findings.extend(tables::check(tree));
     if packages.is_empty() {
         findings.push(Finding::fault("`cargo metadata` names no package"));
     }
@@ -73,9 +62,8 @@ fn check_edges(package: &Value) -> Vec<Finding> {
         .filter_map(|dependency| Some((dependency["name"].as_str()?, dependency["kind"] == "dev")))
         .filter(|(on, is_for_tests)| {
             let ours = OURS.iter().any(|(crate_name, _)| crate_name == on);
-            let others = OTHERS.iter().find(|(crate_name, _)| crate_name == on);
             let is_allowed = allowed.contains(on) || (*is_for_tests && for_tests.contains(on));
-            (ours && !is_allowed) || others.is_some_and(|(_, takers)| !takers.contains(&name))
+            ours && !is_allowed
         })
         .map(|(on, _)| Finding::fault(format!("`{name}` must not depend on `{on}`")))
         .collect()
@@ -127,10 +115,6 @@ mod tests {
             ("xtask", "bench"),
             ("bench", "lb"),
             ("ebpf-sensor", "wire"),
-            ("backend", "aya"),
-            ("lb", "mongodb"),
-            ("lb", "ratatui"),
-            ("wire", "actix-web"),
         ];
         for (from, on) in forbidden {
             let found = faults(from, &["serde", on], LINTS);

@@ -15,30 +15,6 @@ const PLACED: [(&[&str], &[&str], &str); 3] = [
     (&["ratatui::", "crossterm::"], &["client/"], "the terminal is the client's only"),
 ];
 
-/// What a file that calls itself free of effects must not name before its tests.
-const EFFECTS: [&str; 20] = [
-    "tokio::",
-    "actix_web::",
-    "actix_http::",
-    "actix_rt::",
-    "reqwest::Client",
-    "reqwest::get",
-    "async fn",
-    ".await",
-    "std::fs",
-    "File::",
-    "io::stdin",
-    "io::stdout",
-    "io::stderr",
-    "std::net::Tcp",
-    "std::net::Udp",
-    "std::env",
-    "process::Command",
-    "std::thread",
-    "clock::",
-    "::now(",
-];
-
 /// All findings in the sources.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     tree.ending(".rs").flat_map(|(path, text)| check_file(path, text)).collect()
@@ -55,10 +31,7 @@ fn check_file(path: &str, text: &str) -> Vec<Finding> {
     } else if n_lines > MANY_LINES {
         findings.push(Finding::Warning(format!("{path} has {n_lines} lines; a file answers one question")));
     }
-    let pure = is_pure(text);
-    let mut in_tests = false;
     for (number, line) in (1..).zip(text.lines()) {
-        in_tests |= line.trim_start().starts_with("#[cfg(test)]");
         let code = code_of(line);
         let mut fault = |what: String| findings.push(Finding::fault(format!("{path}:{number}: {what}")));
         // Put together here, so that this line is none of them.
@@ -71,17 +44,8 @@ fn check_file(path: &str, text: &str) -> Vec<Finding> {
                 fault(format!("`{word}`: {why}"));
             }
         }
-        if let Some(word) = EFFECTS.iter().find(|word| pure && !in_tests && names(code, word)) {
-            fault(format!("`{word}` in a file whose header promises no effects"));
-        }
     }
     findings
-}
-
-/// Whether the header says that the file has no effects.
-fn is_pure(text: &str) -> bool {
-    let header = text.lines().take_while(|line| line.starts_with("//!"));
-    header.flat_map(|line| line.split(|letter: char| !letter.is_alphanumeric())).any(|word| word == "PURE")
 }
 
 /// The line without its comment and without what stands between quotation marks.
@@ -127,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_good_file_has_no_fault() {
-        let text = "//! Owns a rule. PURE.\nuse std::time::Duration; // not tokio::time\n\n#[cfg(test)]\nmod tests { use std::fs; }\n";
+        let text = "//! Owns a rule.\nuse std::time::Duration; // not mongodb::time\n";
         assert_eq!(faults("lb/src/policy.rs", text), Vec::<String>::new());
         assert_eq!(
             faults("backend/src/store/mongo.rs", "//! A store.\nuse mongodb::Client;\n"),
@@ -153,12 +117,5 @@ mod tests {
         check_one("backend/src/a.rs", "//! Text.\nuse aya::Ebpf;\n", "`aya::`");
         check_one("backend/src/store.rs", "//! Text.\nlet x = mongodb::bson::oid();\n", "`mongodb::`");
         check_one("lb/src/a.rs", "//! Text.\nuse ratatui::Frame;\n", "`ratatui::`");
-        for effect in EFFECTS {
-            check_one(
-                "wire/src/a.rs",
-                &format!("//! PURE: a rule.\nlet x = {effect}();\n"),
-                "promises no effects",
-            );
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! PURE. One lint table for every workspace. Members inherit it, which is for `crates` to check; a workspace of its own
+//! One lint table for every workspace. Members inherit it, which is for `crates` to check; a workspace of its own
 //! cannot, so it carries a copy, which must be equal.
 
 use std::collections::BTreeMap;
@@ -8,8 +8,6 @@ use super::tree::Tree;
 
 /// Where the table is.
 const ROOT: &str = "Cargo.toml";
-/// Workspaces with a table of their own: the probe is compiled for the kernel, where half of the table means nothing.
-const APART: [&str; 1] = ["ebpf/probe/Cargo.toml"];
 /// The parts of the table.
 const KINDS: [&str; 2] = ["rust", "clippy"];
 
@@ -18,7 +16,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let ours = table(tree.text(ROOT).unwrap_or_default(), "workspace.lints");
     let manifests = tree.ending("Cargo.toml").filter(|(path, text)| {
         let own = text.lines().any(|line| line.trim() == "[workspace]");
-        own && *path != ROOT && !APART.contains(path)
+        own && *path != ROOT
     });
     manifests.flat_map(|(path, text)| differences(path, &ours, &table(text, "lints"))).collect()
 }
@@ -67,7 +65,6 @@ mod tests {
     fn an_equal_table_has_no_fault() {
         let copy = "[lints.clippy]\n# Another why.\npanic  =  \"deny\" # here too\n[lints.rust]\nunsafe_code = \"deny\"\n";
         assert_eq!(faults("x/Cargo.toml", copy), Vec::new());
-        assert_eq!(faults(APART[0], ""), Vec::new());
         assert_eq!(check(&Tree::of(&[("Cargo.toml", OURS), ("x/Cargo.toml", "[package]\n")])), Vec::new());
     }
 
