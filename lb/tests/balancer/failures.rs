@@ -5,6 +5,7 @@ use harness::http::Answer;
 use harness::{Manner, Response, Script, ScriptedNode, Turn, Which, until};
 use wire::Problem;
 use wire::contract::NDJSON;
+use wire::problem::Kind;
 
 use crate::support::{Balancer, post, post_body};
 
@@ -342,4 +343,69 @@ fn a_connection_that_died_while_idle_costs_nothing() {
         until("A is up again", || lb.post("two").status == 200);
     }
     assert_eq!(a.sentences(), ["one", "two"]);
+}
+
+/// What a node says after a failed commit or a time-out of its database.
+fn unsure() -> Problem {
+    Problem::of(Kind::StoreUnavailable, "the commit failed").with_doubt()
+}
+
+/// Every way in which a node can say that it may have stored a sentence although it failed.
+fn unsure_turns() -> Vec<Turn> {
+    let mut broken = unsure();
+    broken.status = 500;
+    let mut refused = unsure();
+    refused.status = 422;
+    let whole = [Turn::problem(&unsure()), Turn::problem(&broken), Turn::problem(&refused)];
+    let items = [Turn::fail(Which::Every, &unsure()), Turn::fail(Which::Every, &refused)];
+    whole.into_iter().chain(items).flat_map(|turn| [turn.clone(), turn.storing()]).collect()
+}
+
+#[test]
+fn a_node_that_cannot_tell_is_asked_again_and_no_other_is() {
+    for unsure in unsure_turns() {
+        let (a, b) = (ScriptedNode::start(Script::once(unsure.clone())), ScriptedNode::start(Turn::store()));
+        let lb = Balancer::start(&[&a, &b], &[]);
+        let answer = lb.post("once");
+        assert_eq!((answer.status, answer.json["server"].as_str()), (200, Some("A")), "{unsure:?}");
+        assert_eq!((a.sentences(), a.posts().len()), (vec!["once".to_owned()], 2), "{unsure:?}");
+        assert_eq!(a.posts()[0], a.posts()[1], "the same ids");
+        assert_eq!((b.documents().len(), lb.in_flight()), (0, 0), "{unsure:?}");
+    }
+}
+
+#[test]
+fn a_node_that_can_never_tell_leaves_the_sentence_in_doubt() {
+    for unsure in unsure_turns() {
+        let (a, b) = (ScriptedNode::start(unsure.clone()), ScriptedNode::start(Turn::store()));
+        let lb = Balancer::start(&[&a, &b], &["--node-deadline", "300ms"]);
+        let doubt = lb.post("once");
+        assert_eq!(kind(&doubt), (503, "in-doubt".to_owned()), "{unsure:?}");
+        assert_eq!(doubt.json["ambiguous"], true, "{unsure:?}");
+        assert!(a.posts().len() > 1, "{unsure:?}: it was repeated");
+        assert_eq!((b.documents().len(), lb.in_flight()), (0, 0), "{unsure:?}");
+    }
+}
+
+#[test]
+fn of_a_batch_only_the_unsure_sentences_are_asked_again() {
+    let (a, b) = (ScriptedNode::start(Turn::hold()), ScriptedNode::start(Turn::refuse(503)));
+    let lb = Balancer::start(&[&a, &b], &["--node-patience", "20s", "--node-deadline", "20s"]);
+    let mut first = lb.connect();
+    first.send(post("first").as_bytes());
+    until("the first post has arrived", || a.posts().len() == 1);
+    // B refuses one sentence and is gone round from then on.
+    let mut clients: Vec<_> = (0..4).map(|_| lb.connect()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(post(&format!("gathered {n}")).as_bytes());
+    }
+    until("all wait for A", || lb.node("A")["in_flight"] == 5);
+    a.set(Script::first([Turn::store(), Turn::fail(Which::Nth(1), &unsure())], Turn::store()));
+    for client in clients.iter_mut().chain([&mut first]) {
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.json["server"].as_str()), (200, Some("A")));
+    }
+    let lines: Vec<usize> = a.posts().iter().map(|post| post.lines().count()).collect();
+    assert_eq!(lines, [1, 4, 1], "the second of four was posted again, alone");
+    assert_eq!((a.documents().len(), b.documents().len(), lb.in_flight()), (5, 0, 0));
 }

@@ -8,3 +8,4 @@ mod program;
 mod protocol;
 mod routing;
 mod support;
+mod tokens;

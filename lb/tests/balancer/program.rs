@@ -1,8 +1,9 @@
 //! The program itself: its flags, its exit codes, its signals. Absent: what it routes.
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Output, Stdio};
 
-use harness::{ScriptedNode, Turn, until};
+use harness::{Connection, ScriptedNode, Turn, until};
 
 use crate::support::{Balancer, command, post};
 
@@ -109,4 +110,66 @@ fn sighup_reads_the_nodes_anew_and_loses_no_request() {
         assert_eq!(post_one(), "B");
     }
     assert_eq!(a.documents().len() + b.documents().len(), posted);
+}
+
+#[test]
+fn everything_but_plain_posts_has_threads_of_its_own() {
+    let a = ScriptedNode::start(Turn::store());
+    for (flags, expected) in [(&[][..], 1), (&["--http-threads", "3"][..], 3)] {
+        let lb = Balancer::start(&[&a], flags);
+        assert_eq!(lb.get("/fleet").status, 200);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", lb.program.pid())).unwrap();
+        let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("http-")).count(), expected, "{flags:?}");
+    }
+}
+
+/// A program whose log the test reads itself. It ends with its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_sentence() {
+    let a = ScriptedNode::start(Turn::store());
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "a-secret-of-this-test").unwrap();
+    let node = format!("--node=A={}", a.url());
+    let flags = ["--listen=127.0.0.1:0", &node, "--admin-token-file", token.to_str().unwrap()];
+    let mut running = Killed(command(&flags).stderr(Stdio::piped()).spawn().unwrap());
+    let mut log = BufReader::with_capacity(1, running.0.stderr.take().unwrap());
+    let mut ready = String::new();
+    log.read_line(&mut ready).unwrap();
+    let address = ready.split("http://").nth(1).unwrap().split(' ').next().unwrap();
+    // A pipe of one page is full after some forty lines.
+    let pipe = log.get_ref();
+    rustix::pipe::fcntl_setpipe_size(pipe, 4096).unwrap();
+    let mut clients = Vec::new();
+    until("the log is full", || {
+        for change in ["drain", "ready"] {
+            let mut client = Connection::open(address);
+            let head =
+                "HTTP/1.1\r\nhost: lb\r\nauthorization: Bearer a-secret-of-this-test\r\ncontent-length: 0";
+            client.send(format!("POST /fleet/A/{change} {head}\r\n\r\n").as_bytes());
+            clients.push(client);
+        }
+        // Shorter than any line is what is left then.
+        rustix::io::ioctl_fionread(pipe).unwrap() > 4096 - 80
+    });
+    // Whoever changes the fleet waits for the log; the last change may have been a drain.
+    let answers: Vec<u16> = (0..10)
+        .map(|n| {
+            let mut client = Connection::open(address);
+            client.send(post(&format!("{n}")).as_bytes());
+            client.answer().status
+        })
+        .collect();
+    assert!(answers.iter().all(|status| [200, 503].contains(status)), "{answers:?}");
+    assert_eq!(a.documents().len(), answers.iter().filter(|status| **status == 200).count());
 }

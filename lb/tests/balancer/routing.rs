@@ -227,3 +227,46 @@ fn an_operator_drains_removes_and_adds_nodes_with_the_token() {
     client.send(b"POST /fleet/A/drain HTTP/1.1\r\nhost: lb\r\ncontent-length: 0\r\n\r\n");
     assert_eq!(client.answer().status, 403);
 }
+
+#[test]
+fn nodes_that_leave_or_move_leave_no_lane_and_no_connection() {
+    let (a, b) = two_nodes();
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "a-secret-of-this-test").unwrap();
+    let lb = Balancer::start(&[&a, &b], &["--admin-token-file", token.to_str().unwrap()]);
+    let ask = |method: &str, path: &str, body: &str| {
+        let mut client = lb.connect();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: lb\r\nauthorization: Bearer a-secret-of-this-test\r\n\
+             content-length: {length}\r\n\r\n"
+        );
+        client.send(format!("{head}{body}").as_bytes());
+        assert_eq!(client.answer().status, 200, "{method} {path}");
+    };
+    let mut stored = 0;
+    for n in 0..20 {
+        // The same node under an address that is spelt otherwise is another node.
+        let spelling = if n % 2 == 0 { "/" } else { "" };
+        ask("PUT", "/fleet/B", &format!(r#"{{"url":"{}{spelling}"}}"#, b.url()));
+        until("B is up", || lb.node("B")["state"] == "up");
+        stored += 2;
+        assert_eq!([lb.post("for one").status, lb.post("for the other").status], [200, 200]);
+    }
+    // One of the lane, one of the watch.
+    until("the connections of the others are closed", || b.sockets().n_connections() <= 2);
+    let open = || {
+        let text = lb.get("/metrics").text;
+        let count = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("balanza_lb_{name}_total ")));
+            line.unwrap().parse::<u64>().unwrap()
+        };
+        count("lanes_begun") - count("lanes_ended")
+    };
+    until("only the lanes of A and B are left", || open() <= 2);
+    ask("DELETE", "/fleet/B", "");
+    until("the lane of A alone is left", || open() <= 1);
+    until("nothing is connected to B", || b.sockets().n_connections() == 0);
+    assert_eq!(a.documents().len() + b.documents().len(), stored);
+}
