@@ -3,11 +3,12 @@
 //! A report joins the newest load with the store's state. Count and revision come from one read of the store's cell,
 //! and the sequence number is drawn under a lock around that read, so that a later number never shows an older state.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use wire::{Report, Usage, events};
 
@@ -111,7 +112,7 @@ impl Reporter {
     pub fn report(&self) -> Report {
         let load = self.load();
         let (seq, store) = {
-            let mut seq = self.seq.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seq = self.seq.lock();
             *seq += 1;
             (*seq, self.store())
         };

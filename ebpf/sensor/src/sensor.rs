@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ebpf_abi::CpuWord;
+use parking_lot::Mutex;
 
 use crate::bpf::{Cpu, Opened, Probe, Ram};
 use crate::cgroup::Cgroup;
@@ -188,7 +188,7 @@ impl Sensor {
     /// The verifier's effort for each loaded program, in instructions, where this kernel tells it.
     #[must_use]
     pub fn verified_instructions(&self) -> Vec<(String, Option<u32>)> {
-        self.probe.as_ref().map(|probe| locked(probe).verified_instructions()).unwrap_or_default()
+        self.probe.as_ref().map(|probe| probe.lock().verified_instructions()).unwrap_or_default()
     }
 
     fn memory(&self) -> Result<Memory, SensorError> {
@@ -196,7 +196,7 @@ impl Sensor {
             return cgroup.memory(self.procfs.memory()?.total_bytes);
         }
         match (&self.ram, &self.probe) {
-            (Some(ram), Some(probe)) => locked(probe).memory(ram),
+            (Some(ram), Some(probe)) => probe.lock().memory(ram),
             _ => self.procfs.memory(),
         }
     }
@@ -212,7 +212,7 @@ impl Sensor {
             let cpus = self.procfs.cpus();
             return (clock::monotonic_ns(), cpus);
         };
-        let mut online = locked(&self.online);
+        let mut online = self.online.lock();
         let started = clock::monotonic_ns();
         if started.saturating_sub(online.read_ns) > ONLINE_NS {
             match self.procfs.cpus() {
@@ -251,7 +251,7 @@ impl Sensor {
             // A CPU that comes back would otherwise count the time that it was away.
             if let (false, Some(probe)) = (known, &self.probe) {
                 online.reached.remove(&time.cpu);
-                if let Err(error) = locked(probe).seed(time.cpu, true) {
+                if let Err(error) = probe.lock().seed(time.cpu, true) {
                     tracing::debug!(cpu = time.cpu, %error, "a CPU came online and could not be seeded");
                 }
             }
@@ -271,11 +271,6 @@ fn pin_where_possible(opened: &mut Opened, directory: &Path) -> String {
         },
     };
     format!("Not pinned: {problem}")
-}
-
-/// A thread that panicked while it held the lock left nothing half-done in there.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

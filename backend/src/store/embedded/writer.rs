@@ -4,10 +4,11 @@
 //! not wait. After a failed write the thread lets go of the database, tells everybody why, and opens it again as soon
 //! as a trial write succeeds.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wire::{Date, SentenceId};
@@ -176,19 +177,19 @@ impl Writer {
             .and_then(|()| engine::prepare(&database))
             .map_err(|fault| fault.in_words())?;
         self.newest = self.newest.max(contents.newest);
-        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(database));
+        *self.shared.write() = Some(Arc::new(database));
         Ok(contents.documents)
     }
 
     /// Readers that are under way keep the file open for the moment that their page takes.
     fn let_go(&self) {
-        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.shared.write() = None;
     }
 }
 
 /// The database, where it is open.
 pub(super) fn current(shared: &Shared) -> Option<Arc<Database>> {
-    shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+    shared.read().clone()
 }
 
 fn refuse_all(jobs: Vec<Job>, reason: &str, ambiguous: bool) {
