@@ -149,7 +149,9 @@ fn newest(window: &VecDeque<Sample>) -> Load {
     for (number, busy) in &usage.per_cpu {
         let Some(index) = usize::try_from(*number).ok().filter(|index| *index < MAX_CPUS) else { continue };
         per_cpu.resize(per_cpu.len().max(index + 1), None);
-        per_cpu[index] = busy.and_then(share);
+        if let Some(place) = per_cpu.get_mut(index) {
+            *place = busy.and_then(share);
+        }
     }
     Load {
         sampled_at: clock::now(),

@@ -40,5 +40,5 @@ impl Common {
 /// `items` in the order of this round: each round begins one further.
 pub(crate) fn rotated<T>(items: &[T], round: u32) -> impl Iterator<Item = &T> {
     let begin = usize::try_from(round).unwrap_or(0) % items.len().max(1);
-    items[begin..].iter().chain(&items[..begin])
+    items.iter().cycle().skip(begin).take(items.len())
 }

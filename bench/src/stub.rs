@@ -63,6 +63,8 @@ pub(crate) fn pair(name: &str, node: Node) -> Result<(Vec<Running>, Vec<SocketAd
 pub(crate) fn taken(address: SocketAddr) -> Result<Taken> {
     let (_, body) = web::get(&format!("http://{address}"), "/bench")?;
     let taken: Value = serde_json::from_str(&body).with_context(|| format!("{address} answered {body:?}"))?;
-    let field = |name: &str| taken[name].as_u64().with_context(|| format!("no `{name}` in {taken}"));
+    let field = |name: &str| {
+        taken.get(name).and_then(Value::as_u64).with_context(|| format!("no `{name}` in {taken}"))
+    };
     Ok(Taken { documents: field("documents")?, posts: field("posts")? })
 }

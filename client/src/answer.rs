@@ -88,7 +88,7 @@ pub fn cause_of(status: u16, body: &[u8]) -> Cause {
     match problem.detail.or(problem.message).or(problem.title) {
         Some(detail) => Cause { detail, remedy: problem.remedy, field: problem.field, status: Some(status) },
         None => {
-            let shown = String::from_utf8_lossy(&body[..body.len().min(400)]).trim().to_owned();
+            let shown = String::from_utf8_lossy(body.get(..400).unwrap_or(body)).trim().to_owned();
             let shown =
                 if shown.is_empty() { "nothing".to_owned() } else { format!("“{}”", fitted(&shown, 80)) };
             let detail = format!("status {status} and {shown} is no answer of a balancer");

@@ -149,7 +149,7 @@ impl Paragraph {
 
     fn line_at(&self, offset: usize) -> usize {
         let after = self.lines.partition_point(|(start, _)| *start <= offset);
-        self.lines[..after].last().map_or(1, |(_, line)| *line)
+        self.lines.get(..after).and_then(<[_]>::last).map_or(1, |(_, line)| *line)
     }
 
     fn split_into(&self, sentences: &mut Sentences) {

@@ -152,7 +152,7 @@ fn examine<'a>(
     bytes: &'a [u8],
     len: usize,
 ) -> Result<Request<'a>, HeadError> {
-    if has_bare_line_feed(&bytes[..len]) {
+    if bytes.get(..len).is_none_or(has_bare_line_feed) {
         return Err(HeadError::BareLineFeed);
     }
     let mut seen = Seen::default();
@@ -245,8 +245,9 @@ fn decimal(value: &[u8]) -> Option<usize> {
 /// A host name or address with an optional port: no path, no user, no blank.
 fn is_host(value: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let (host, port) = match value.iter().rposition(|byte| *byte == b':') {
-        Some(colon) if !value.ends_with(b"]") => (&value[..colon], Some(&value[colon + 1..])),
+    let mut from_end = value.rsplitn(2, |byte| *byte == b':');
+    let (host, port) = match (from_end.next(), from_end.next()) {
+        (Some(port), Some(host)) if !value.ends_with(b"]") => (host, Some(port)),
         _ => (value, None),
     };
     let named = match host {

@@ -2,7 +2,13 @@
 //!
 //! They run the programs that `cargo build --workspace --bins` made; `cargo xtask test` builds them first.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod bad_input;
 mod compatibility;

@@ -5,7 +5,13 @@
 //! integration tests of `lb`, `client` and `backend` stand on it too, so it depends on `wire` and on nothing else of
 //! ours. Every port is 0, every folder temporary, every wait has a deadline and a condition.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a broken harness ends its test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a broken harness ends its test"
+)]
 #![expect(clippy::print_stdout, reason = "the test runner shows it with a failed test")]
 #![expect(
     clippy::disallowed_methods,

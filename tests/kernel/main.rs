@@ -4,7 +4,12 @@
 //! where `BALANZA_TEST_REQUIRE` lists `kernel`. The bounds hold on a busy machine; how exact the figures are on a
 //! quiet one is what `cargo xtask bench probe` measures.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where its ground is missing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test ends where its ground is missing"
+)]
 #![expect(clippy::disallowed_methods, reason = "tests wait for time to pass; that is what they measure")]
 
 mod cpu;

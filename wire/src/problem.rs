@@ -146,7 +146,7 @@ mod tests {
 
     fn problems() -> impl Strategy<Value = Problem> {
         let words = || proptest::option::of(".{0,20}");
-        (proptest::sample::select(Kind::ALL), ".{0,20}", words(), words(), words(), any::<bool>()).prop_map(
+        (proptest::sample::select(&Kind::ALL), ".{0,20}", words(), words(), words(), any::<bool>()).prop_map(
             |(kind, detail, remedy, field, message, ambiguous)| {
                 let problem = Problem { remedy, field, ambiguous, ..Problem::of(kind, detail) };
                 match message {

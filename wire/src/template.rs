@@ -218,10 +218,10 @@ fn push(out: &mut Vec<u8>, parts: &[&str]) {
 
 /// Bytes of all parts together.
 const fn fixed(parts: &[&str]) -> usize {
-    let (mut sum, mut index) = (0, 0);
-    while index < parts.len() {
-        sum += parts[index].len();
-        index += 1;
+    let (mut sum, mut parts) = (0, parts);
+    while let [part, rest @ ..] = parts {
+        sum += part.len();
+        parts = rest;
     }
     sum
 }

@@ -90,8 +90,7 @@ impl Demo {
 /// Waits until someone wants the demo to end, or the balancer dies. A node that dies is started again after a while, as
 /// a service manager would, so that whoever kills one sees what happens then.
 fn stay(system: &mut System, stop: &Receiver<i32>) -> Result<()> {
-    while let Some(at) = system.await_death(stop)? {
-        let name = system.nodes[at].name();
+    while let Some((at, name)) = system.await_death(stop)? {
         println!("\n{name} died. It comes back in {AWAY:?}; the balancer goes round it meanwhile.");
         if !matches!(stop.recv_timeout(AWAY), Err(RecvTimeoutError::Timeout)) {
             break;

@@ -183,8 +183,8 @@ fn strangers(inherited: impl Iterator<Item = OsString>, command: &Command) -> Ve
 }
 
 fn last_lines(output: &str, log: &Path) -> String {
-    let lines: Vec<&str> = output.lines().collect();
-    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
+    let before = output.lines().count().saturating_sub(LAST_LINES);
+    let last = output.lines().skip(before).collect::<Vec<_>>().join("\n  ");
     format!("the last lines of {}:\n  {last}", log.display())
 }
 

@@ -287,8 +287,8 @@ async fn dispatch(
         let Some(first) = first else { break };
         // More gathers while this waits.
         let change = Arc::clone(&server.changes).acquire_owned().await;
+        let mut weight = first.entries.len();
         let mut jobs = vec![first];
-        let mut weight = jobs[0].entries.len();
         while weight < MAX_COMMIT_ENTRIES
             && let Ok(job) = queue.try_recv()
         {

@@ -103,7 +103,7 @@ impl Lb {
         };
         let bar = |figure: usize| -> Vec<&str> {
             let of_column = |column: &String| {
-                BARS.iter().find(|(known, _)| known == column).map(|(_, bars)| bars[figure])
+                BARS.iter().find(|(known, _)| known == column).and_then(|(_, bars)| bars.get(figure).copied())
             };
             columns.iter().map(|column| of_column(column).unwrap_or("–")).collect()
         };

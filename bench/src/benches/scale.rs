@@ -1,7 +1,7 @@
 //! `bench scale`: the balancer over 2 to 128 stub nodes. Owns the bar: from the fewest nodes to the most, CPU per
 //! sentence grows by at most a fifth.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::load::Load;
@@ -70,7 +70,9 @@ impl Scale {
         for &load in loads {
             for at in 0..peers {
                 for fleet in rotated(fleets, round) {
-                    let Started { peer, running, address } = &fleet.balancers[at];
+                    let balancer = fleet.balancers.get(at);
+                    let Started { peer, running, address } =
+                        balancer.context("a fleet lacks the balancer of a peer")?;
                     let watched: Vec<&Running> = running.iter().collect();
                     let figures = measure(load, *address, &self.common, &watched, &ours)?;
                     let (row, column) = (fleet.row.clone(), column(*peer, load));
@@ -87,11 +89,12 @@ impl Scale {
         let columns = |peer: &Peer| loads.iter().map(|&load| column(*peer, load)).collect::<Vec<_>>();
         let columns: Vec<String> = peers.iter().flat_map(columns).collect();
         let bar = vec!["≤ 1.2"; loads.len()];
+        let (first, others) = rows.split_first().context("no number of nodes is given")?;
         let mut report = Report::new(cells, rows.clone(), columns);
         report.ratios(
-            &format!("ratio to {}", rows[0]),
-            &rows[1..],
-            &rows[..1],
+            &format!("ratio to {first}"),
+            others,
+            std::slice::from_ref(first),
             &[("CPU", Figure::Cpu, &bar)],
         );
         report.table("CPU of the balancer, µs per sentence", Figure::Cpu, 1);

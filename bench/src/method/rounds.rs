@@ -76,8 +76,8 @@ impl Spread {
     fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let (&least, &most) = (values.first()?, values.last()?);
-        let low = values[(values.len() - 1) / 2];
-        let high = values[values.len() / 2];
+        let low = *values.get((values.len() - 1) / 2)?;
+        let high = *values.get(values.len() / 2)?;
         Some(Self { median: f64::midpoint(low, high), least, most })
     }
 }

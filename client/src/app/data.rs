@@ -91,6 +91,7 @@ impl Data {
     }
 
     /// The rows that the filter leaves.
+    #[expect(clippy::indexing_slicing, reason = "whatever adds or removes a row finds the visible ones anew")]
     pub fn visible(&self) -> impl ExactSizeIterator<Item = &Row> {
         self.visible.iter().map(|position| &self.rows[*position])
     }
@@ -129,7 +130,8 @@ impl Data {
                 || row.author.to_lowercase().contains(&wanted)
                 || fate_text(&row.fate).to_lowercase().contains(&wanted)
         };
-        self.visible = (0..self.rows.len()).filter(|position| fits(&self.rows[*position])).collect();
+        let fitting = self.rows.iter().enumerate().filter(|(_, row)| fits(row));
+        self.visible = fitting.map(|(position, _)| position).collect();
         self.cursor = self.cursor.min(self.visible.len().saturating_sub(1));
     }
 

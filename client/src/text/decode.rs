@@ -117,8 +117,8 @@ fn two_byte_units(
 }
 
 fn refuse(bytes: &[u8], is_binary: impl Fn(u8) -> bool) -> Result<(), Unreadable> {
-    match bytes.iter().position(|byte| is_binary(*byte)) {
-        Some(offset) => Err(Unreadable::Binary { offset, byte: bytes[offset] }),
+    match bytes.iter().copied().enumerate().find(|(_, byte)| is_binary(*byte)) {
+        Some((offset, byte)) => Err(Unreadable::Binary { offset, byte }),
         None => Ok(()),
     }
 }

@@ -45,8 +45,7 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, picker: &Picker, theme: &Theme) 
             .render_widget(Paragraph::new(text).style(theme.quiet()).wrap(Wrap { trim: true }), inner);
     }
     let shown = window(picker.cursor(), entries.len(), usize::from(inner.height));
-    let lines = shown.map(|place| {
-        let entry = entries[place];
+    let lines = entries.iter().enumerate().skip(shown.start).take(shown.len()).map(|(place, entry)| {
         let size = if entry.is_folder { String::new() } else { bytes(entry.size) };
         let name = if entry.is_folder { format!("{}/", entry.name) } else { entry.name.clone() };
         let selected = place == picker.cursor();

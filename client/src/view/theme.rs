@@ -62,7 +62,12 @@ impl Theme {
 
     /// The bar of a node, by its place among the nodes.
     pub fn bar(self, place: usize) -> Style {
-        let colours = [Color::Cyan, Color::Magenta, Color::Yellow, Color::Green, Color::Blue];
-        self.paint(colours[place % colours.len()])
+        self.paint(match place % 5 {
+            0 => Color::Cyan,
+            1 => Color::Magenta,
+            2 => Color::Yellow,
+            3 => Color::Green,
+            _ => Color::Blue,
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The real program against a scripted balancer: scripted forms, the menu by lines, and the full screen in tmux.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, waits with a deadline, and reads what it requires from the environment"

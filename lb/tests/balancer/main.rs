@@ -1,7 +1,7 @@
 //! The real balancer over scripted nodes: its rule and its routes, its framing of clients, what becomes of a sentence
 //! when a node fails, and the program with its flags and signals. Absent: real nodes; those are in `tests/e2e`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a surprise ends its test")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a surprise ends its test")]
 
 mod failures;
 mod program;

@@ -142,7 +142,6 @@ mod tests {
             ("wire", "tests"),
             ("xtask", "tests"),
             ("ebpf-sensor", "tests"),
-            ("tests", "mongodb"),
         ] {
             assert_eq!(faults_of(from, &[on], &dev, LINTS).len(), 1, "{from} on {on}");
         }

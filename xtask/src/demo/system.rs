@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use xtask::command;
 use xtask::service::Service;
 
@@ -53,11 +53,13 @@ impl System {
         self.nodes.iter_mut().chain([&mut self.balancer]).try_for_each(Service::check)
     }
 
-    /// Waits for a node to die, and says which; nothing when someone wants the demo to end first.
-    pub(super) fn await_death(&mut self, stop: &Receiver<i32>) -> Result<Option<usize>> {
+    /// Waits for a node to die, and says which and its name; nothing when someone wants the demo to end first.
+    pub(super) fn await_death(&mut self, stop: &Receiver<i32>) -> Result<Option<(usize, String)>> {
         while matches!(stop.recv_timeout(LOOK_EVERY), Err(RecvTimeoutError::Timeout)) {
             self.balancer.check()?;
-            let died = self.nodes.iter_mut().position(|node| node.check().is_err());
+            let mut nodes = self.nodes.iter_mut().enumerate();
+            let died =
+                nodes.find_map(|(at, node)| node.check().is_err().then(|| (at, node.name().to_owned())));
             if died.is_some() {
                 return Ok(died);
             }
@@ -67,10 +69,11 @@ impl System {
 
     /// Starts a node that died over its own store, with a new log.
     pub(super) fn start_again(&mut self, at: usize) -> Result<&Service> {
+        let number = u16::try_from(at)? + 1;
+        let node = self.nodes.get_mut(at).with_context(|| format!("there is no node {number}"))?;
         self.restarts += 1;
-        let node = self.place.start_node(u16::try_from(at)? + 1, &format!("-{}", self.restarts + 1))?;
-        self.nodes[at] = node;
-        Ok(&self.nodes[at])
+        *node = self.place.start_node(number, &format!("-{}", self.restarts + 1))?;
+        Ok(node)
     }
 
     /// Ends the balancer, then its nodes; fails when one did not end in order.

@@ -85,8 +85,8 @@ impl Writer {
     /// Works until it is told to stop or nobody can ask any more; lets go of the database then.
     pub(super) fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
+            let mut weight = first.weight();
             let mut jobs = vec![first];
-            let mut weight = jobs[0].weight();
             while weight < MAX_COMMIT_ENTRIES
                 && !matches!(jobs.last(), Some(Job::Stop))
                 && let Ok(job) = self.jobs.try_recv()

@@ -26,8 +26,19 @@ impl ProxyHttp for RoundRobin {
     fn new_ctx(&self) {}
 
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora_core::Result<Box<HttpPeer>> {
+        Ok(Box::new(HttpPeer::new(self.backend(), false, String::new())))
+    }
+}
+
+impl RoundRobin {
+    /// The backend whose turn it is.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "`main` takes one backend at least, and a turn is below their number"
+    )]
+    fn backend(&self) -> SocketAddr {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.backends.len();
-        Ok(Box::new(HttpPeer::new(self.backends[turn], false, String::new())))
+        self.backends[turn]
     }
 }
 

@@ -170,7 +170,8 @@ fn decode_chunks(bytes: &mut Vec<u8>, decoded: &mut usize) -> Result<Option<bool
             .filter(|size| *size <= MAX_ANSWER_BYTES)
             .ok_or(BadResponse::TooLarge)?;
         if size == 0 {
-            return Ok(end_of_trailers(&rest[head..]).map(|end| rest.len() > head + end));
+            let trailers = rest.get(head..).unwrap_or_default();
+            return Ok(end_of_trailers(trailers).map(|end| trailers.len() > end));
         }
         match rest.get(head + size..head + size + 2) {
             Some(b"\r\n") => {}

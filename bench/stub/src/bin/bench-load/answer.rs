@@ -23,7 +23,7 @@ impl Answer {
         let status = match stream.read(buffer) {
             Ok(0) => Some(0),
             Ok(read) => {
-                self.received.extend_from_slice(&buffer[..read]);
+                self.received.extend_from_slice(buffer.get(..read).unwrap_or_default());
                 status_of_whole(&self.received)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
@@ -40,7 +40,7 @@ impl Answer {
 /// The status of the answer in `received` when it is complete.
 fn status_of_whole(received: &[u8]) -> Option<u16> {
     let head_end = received.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&received[..head_end]).ok()?;
+    let head = std::str::from_utf8(received.get(..head_end)?).ok()?;
     let status = head.get(9..12)?.parse().ok()?;
     let header = |name: &str| {
         head.lines().find_map(|line| {

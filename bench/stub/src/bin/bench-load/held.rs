@@ -59,7 +59,7 @@ pub(crate) fn deaf(address: SocketAddr, connections: usize, seconds: u64) -> Res
         let mut moved = false;
         let mut failed = Vec::new();
         for (index, (stream, offset)) in streams.iter_mut().enumerate() {
-            match stream.write(&request[*offset..]) {
+            match stream.write(request.get(*offset..).unwrap_or_default()) {
                 Ok(written) => {
                     moved = true;
                     sent += u64::try_from(written)?;

@@ -132,6 +132,10 @@ impl Clients {
         self.waiting.push_back(Request { number, due });
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a connection keeps its place, and a turn is below the number of requests"
+    )]
     fn send_what_waits(&mut self, requests: &[Vec<u8>]) -> Result<(), Failure> {
         while let (Some(&at), Some(&Request { number, due })) = (self.free.front(), self.waiting.front()) {
             let turn = usize::try_from(number)? % requests.len();
@@ -169,6 +173,10 @@ impl Clients {
         Ok(())
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an event carries the place that its connection was made with and keeps"
+    )]
     fn take_answer(&mut self, at: usize, now: Instant) -> Result<(), Failure> {
         let connection = &mut self.connections[at];
         let Some(status) = connection.answer.read(&mut connection.stream, &mut self.buffer)? else {
