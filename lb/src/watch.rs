@@ -232,3 +232,6 @@ fn jittered(pause: Duration, random: &mut Random) -> Duration {
     let half = pause / 2;
     half + Duration::from_micros(random.below(u64::try_from(half.as_micros()).unwrap_or(u64::MAX)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 use wire::{NodeState, Problem, Routed};
@@ -15,7 +15,7 @@ use crate::answer::{Answer, Reply};
 use crate::balancer::Balancer;
 use crate::clock;
 use crate::config::{Config, Given, Origin};
-use crate::fleet::NodeKey;
+use crate::fleet::{NodeKey, Turn};
 use crate::worker::Worker;
 
 /// How the balancer of every world shows its token to nodes.
@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) network: MadeUp,
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) worker: Rc<Worker>,
+    /// What turned in the fleet.
+    pub(crate) turns: mpsc::UnboundedReceiver<Turn>,
 }
 
 impl World {
@@ -57,10 +59,10 @@ impl World {
         }
         config.node_token = AUTHORIZATION.strip_prefix("Bearer ").and_then(|token| token.parse().ok());
         let network = MadeUp::default();
-        let (balancer, _turns) = Balancer::new(&config, Box::new(network.clone()), 7, clock::now());
+        let (balancer, turns) = Balancer::new(&config, Box::new(network.clone()), 7, clock::now());
         let worker = Worker::new(Arc::clone(&balancer), config.client);
         tokio::task::spawn_local(Rc::clone(&worker).keep_time());
-        Self { network, balancer, worker }
+        Self { network, balancer, worker, turns }
     }
 
     /// The key of a node.
