@@ -215,6 +215,36 @@ fn a_node_that_knows_neither_route_is_not_up() {
 }
 
 #[test]
+fn only_a_connection_that_was_idle_is_given_another_try() {
+    hold_time(async {
+        let (world, mut watches, mut listener) = watched(&["A"]);
+        watches.follow();
+        let mut node = listener.accept().await;
+        node.request().await.unwrap();
+        node.respond(404, "", "").await.unwrap();
+        let usage = r#"{"cpu":"1","database":7,"ram":"2"}"#;
+        node.request().await.unwrap();
+        node.respond(200, "", usage).await.unwrap();
+        let last_error =
+            || world.balancer.step(|routing| routing.fleet.named("A").unwrap().last_error.clone());
+        // It closes what it thinks is idle while the next request is on its way.
+        node.request().await.unwrap();
+        drop(node);
+        let mut node = listener.accept().await;
+        node.request().await.unwrap();
+        node.respond(200, "", usage).await.unwrap();
+        sleep(A_WHILE).await;
+        assert_eq!(last_error(), None);
+        // It closes the connection, and the next one too, which was never idle.
+        drop(node);
+        drop(listener.accept().await);
+        sleep(A_WHILE).await;
+        assert!(last_error().is_some());
+        assert!(listener.try_accept().is_none(), "it is asked again at its time, not at once");
+    });
+}
+
+#[test]
 fn all_are_heard_once_each_new_node_has_spoken_or_failed() {
     hold_time(async {
         let (world, mut watches, mut listener) = watched(&["A", "B", "C"]);
