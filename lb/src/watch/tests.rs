@@ -140,7 +140,8 @@ fn a_node_that_refuses_connections_is_down_at_once() {
         watches.follow();
         let node = up(&mut world, &mut listener).await;
         drop((node, listener));
-        sleep(LAST_PAUSE).await;
+        // One connect and no second one.
+        sleep(FIRST_PAUSE + A_WHILE).await;
         assert_eq!(turned(&mut world), ["A down cannot connect: connection refused"]);
     });
 }
@@ -241,6 +242,39 @@ fn only_a_connection_that_was_idle_is_given_another_try() {
         sleep(A_WHILE).await;
         assert!(last_error().is_some());
         assert!(listener.try_accept().is_none(), "it is asked again at its time, not at once");
+    });
+}
+
+/// Lets go of the connection; gives the next one, and how long it took to come.
+async fn reconnect(node: Peer, listener: &mut Listener) -> (Peer, Duration) {
+    let left = clock::now();
+    drop(node);
+    let node = listener.accept().await;
+    (node, clock::now().duration_since(left))
+}
+
+#[test]
+fn pauses_grow_from_the_first_to_the_last_and_begin_anew_after_a_stream_that_lasted() {
+    hold_time(async {
+        let (_world, mut watches, mut listener) = watched(&["A"]);
+        watches.follow();
+        let mut node = listener.accept().await;
+        for _ in 0..2 {
+            let (mut pause, mut waited) = (FIRST_PAUSE, Duration::ZERO);
+            for _ in 0..8 {
+                (node, waited) = reconnect(node, &mut listener).await;
+                // Held time runs in whole milliseconds.
+                let most = pause + A_WHILE;
+                assert!(
+                    (pause / 2..=most).contains(&waited),
+                    "{waited:?} is not within {pause:?} and its half"
+                );
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+            assert!(waited >= LAST_PAUSE / 2);
+            begin_stream(&mut node).await;
+            sleep(LAST_PAUSE + A_WHILE).await;
+        }
     });
 }
 
