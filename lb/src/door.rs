@@ -47,3 +47,56 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     // Whoever still sends after this is cut off.
     tokio::time::timeout(LINGER, drain).await.ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::made_up::{World, hold_time};
+
+    #[test]
+    fn a_refused_client_can_read_its_answer_and_send_for_a_while() {
+        hold_time(async {
+            let world = World::new(&[], &[]);
+            for leaves in [true, false] {
+                let (mut client, far) = tokio::io::duplex(16);
+                let mut serving = tokio::task::spawn_local(serve(far, Rc::clone(&world.worker)));
+                client.write_all(b"no HTTP\r\n\r\n").await.unwrap();
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+                assert!(timeout(LINGER / 2, &mut serving).await.is_err(), "it lingers");
+                client.write_all(&[b'x'; 100]).await.unwrap();
+                if leaves {
+                    drop(client);
+                    sleep(Duration::from_millis(1)).await;
+                } else {
+                    sleep(LINGER).await;
+                    assert!(client.write_all(b"x").await.is_err(), "it is cut off");
+                }
+                assert!(serving.is_finished());
+            }
+        });
+    }
+
+    #[test]
+    fn a_foreign_request_comes_out_as_it_came_in() {
+        hold_time(async {
+            let world = World::new(&[], &[]);
+            let (mut client, far) = tokio::io::duplex(64);
+            let (read, unread) = (&b"GET / HTTP/1.1\r\nhost: b\r\n\r\n"[..], b"and more");
+            client.write_all(read).await.unwrap();
+            let mut stream = serve(far, Rc::clone(&world.worker)).await.unwrap();
+            client.write_all(unread).await.unwrap();
+            drop(client);
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, [read, unread].concat());
+            let counters = &world.balancer.counters;
+            assert_eq!((counters.connections.get(), counters.handed_over.get()), (1, 1));
+        });
+    }
+}

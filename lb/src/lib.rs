@@ -17,6 +17,8 @@ mod endpoint;
 pub mod fleet;
 mod http;
 mod known_ids;
+#[cfg(test)]
+mod made_up;
 mod network;
 pub mod policy;
 mod problem;

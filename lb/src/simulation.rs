@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
-use tokio::task::LocalSet;
 use tokio::time::{advance, sleep, timeout};
 use wire::{NodeState, Problem, Routed};
 
@@ -28,6 +27,7 @@ use crate::clock;
 use crate::config::{Config, Given, Origin};
 use crate::endpoint::Endpoint;
 use crate::fleet::{Change, Turn};
+use crate::made_up::{ROOM, hold_time};
 use crate::network::{Network, Stream};
 use crate::random::Random;
 use crate::watch::Watches;
@@ -39,16 +39,16 @@ const NODES: [&str; 3] = ["A", "B", "C"];
 const SENTENCES: u64 = 60;
 
 /// The nodes by the first letter of their hosts, so that each has as many addresses as wanted.
-struct MadeUp(BTreeMap<char, Arc<Node>>);
+struct Hosts(BTreeMap<char, Arc<Node>>);
 
-impl Network for MadeUp {
+impl Network for Hosts {
     fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
             let name = endpoint.host.chars().next().unwrap_or_default().to_ascii_uppercase();
             let node = self.0.get(&name).filter(|node| node.is_alive());
             let node = node.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
             sleep(Duration::from_millis(1)).await;
-            let (near, far) = tokio::io::duplex(64 * 1024);
+            let (near, far) = tokio::io::duplex(ROOM);
             tokio::spawn(Arc::clone(node).serve(far));
             Ok(Box::new(near) as Box<dyn Stream>)
         })
@@ -71,9 +71,7 @@ struct Outcome {
 
 /// Runs the world of a seed.
 fn run(seed: u64) -> Outcome {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    LocalSet::new().block_on(&runtime, world(seed))
+    hold_time(world(seed))
 }
 
 async fn world(seed: u64) -> Outcome {
@@ -87,7 +85,7 @@ async fn world(seed: u64) -> Outcome {
         given.add_node(&format!("{name}=http://{name}:1"), Origin::Flag);
     }
     let config = Config::read(&given).unwrap();
-    let network = Box::new(MadeUp(nodes.clone()));
+    let network = Box::new(Hosts(nodes.clone()));
     let (balancer, mut turns) = Balancer::new(&config, network, seed, clock::now());
     let mut watches = Watches::new(Arc::clone(&balancer), config.poll_interval);
     timeout(Duration::from_secs(1), watches.follow().recv()).await.ok();

@@ -125,9 +125,11 @@ impl Watch {
                 failed => self.note(&failed),
             }
             // A stream that lasted shows that the node is there: it is asked again soon.
-            let lasted = clock::now().saturating_duration_since(began) > LAST_PAUSE;
-            pause = if lasted { FIRST_PAUSE } else { (pause * 2).min(LAST_PAUSE) };
+            if clock::now().saturating_duration_since(began) > LAST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
             sleep(jittered(pause, &mut self.random)).await;
+            pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 
@@ -232,3 +234,6 @@ fn jittered(pause: Duration, random: &mut Random) -> Duration {
     let half = pause / 2;
     half + Duration::from_micros(random.below(u64::try_from(half.as_micros()).unwrap_or(u64::MAX)))
 }
+
+#[cfg(test)]
+mod tests;

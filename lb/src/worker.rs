@@ -159,3 +159,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -295,3 +295,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.alarm.deadline.set(time.map_or(Tick::NEVER, |time| self.worker.clock.after(time)));
     }
 }
+
+#[cfg(test)]
+mod tests;

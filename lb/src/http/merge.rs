@@ -2,8 +2,10 @@
 //! form of the answer.
 
 use actix_web::web::Bytes;
+use futures_util::stream::LocalBoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use wire::array::Cutter;
 use wire::contract::MAX_SENTENCE_BODY_BYTES;
@@ -55,7 +57,8 @@ pub(super) struct Element {
 pub(super) struct Source {
     /// The node.
     pub(super) node: String,
-    response: Response,
+    /// The bytes of the list, as they come; an error in words.
+    pieces: LocalBoxStream<'static, Result<Bytes, String>>,
     elements: Cutter,
     head: Option<Element>,
     ended: bool,
@@ -99,16 +102,17 @@ impl Source {
             Err(error) => Err(error.to_string()),
         };
         match asked {
-            Ok(response) if response.status() == StatusCode::OK => Ok(Self {
-                node,
-                response,
-                elements: Cutter::new(MAX_ELEMENT_BYTES),
-                head: None,
-                ended: false,
-            }),
+            Ok(response) if response.status() == StatusCode::OK => {
+                Ok(Self::new(node, response.bytes_stream().map_err(|error| error.to_string())))
+            }
             Ok(response) => Err(Unreadable { node, why: format!("it answered {}", response.status()) }),
             Err(why) => Err(Unreadable { node, why }),
         }
+    }
+
+    fn new(node: String, pieces: impl Stream<Item = Result<Bytes, String>> + 'static) -> Self {
+        let elements = Cutter::new(MAX_ELEMENT_BYTES);
+        Self { node, pieces: pieces.boxed_local(), elements, head: None, ended: false }
     }
 
     /// Sees to it that the next element is at hand, unless the list has ended.
@@ -126,7 +130,7 @@ impl Source {
                         self.head = Some(Element { place, json: json.to_vec() });
                     }
                 }
-                None => match self.response.chunk().await.map_err(|error| unreadable(error.to_string()))? {
+                None => match self.pieces.next().await.transpose().map_err(unreadable)? {
                     Some(bytes) => self.elements.push(&bytes),
                     None if self.elements.is_whole() => self.ended = true,
                     None => return Err(unreadable("its list broke off".to_owned())),
@@ -203,3 +207,6 @@ pub(super) enum Piece {
     /// The last bracket is written.
     Ended,
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use wire::{Date, RawSentence, Report, Source};
+use wire::{RawSentence, Report};
 
+use crate::made_up::{self, DATE, Peer};
 use crate::random::Random;
 
 /// How often a node reports.
@@ -125,20 +126,19 @@ impl Node {
         tokio::select! {
             biased;
             _ = life.changed() => {}
-            _ = self.talk(stream) => {}
+            _ = self.talk(Peer::new(stream)) => {}
         }
     }
 
     /// Answers requests; `None` ends the connection.
-    async fn talk(&self, mut stream: DuplexStream) -> Option<()> {
-        let mut unread = Vec::new();
+    async fn talk(&self, mut peer: Peer) -> Option<()> {
         loop {
-            let (path, body) = request(&mut stream, &mut unread).await?;
+            let asked = peer.request().await?;
             self.is_thawed().await;
-            match path.as_str() {
-                "/report/stream" => self.report(&mut stream).await?,
-                "/sentences" => self.take(&mut stream, &body).await?,
-                _ => respond(&mut stream, 404, "", "{}").await?,
+            match asked.what.as_str() {
+                "GET /report/stream" => self.report(&mut peer).await?,
+                "POST /sentences" => self.take(&mut peer, &asked.body).await?,
+                _ => peer.respond(404, "", "{}").await?,
             }
         }
     }
@@ -148,12 +148,12 @@ impl Node {
         frozen.wait_for(|frozen| !frozen).await.ok();
     }
 
-    async fn report(&self, stream: &mut DuplexStream) -> Option<()> {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await.ok()?;
+    async fn report(&self, peer: &mut Peer) -> Option<()> {
+        peer.say("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await?;
         loop {
             self.is_thawed().await;
             let report = serde_json::to_string(&self.next_report()).unwrap();
-            stream.write_all(format!("data: {report}\n\n").as_bytes()).await.ok()?;
+            peer.say(&format!("data: {report}\n\n")).await?;
             sleep(HEARTBEAT).await;
         }
     }
@@ -161,31 +161,11 @@ impl Node {
     fn next_report(&self) -> Report {
         let state = &mut *self.state.lock();
         state.seq += 1;
-        Report {
-            epoch: self.life.borrow().to_string(),
-            seq: state.seq,
-            sampled_at: Date::from_unix_micros(0),
-            valid: true,
-            ram: None,
-            cpu: None,
-            ram_total_bytes: None,
-            ram_available_bytes: None,
-            per_cpu: Vec::new(),
-            steal: None,
-            window_ms: None,
-            source: Source::Procfs,
-            ram_source: Source::Procfs,
-            cpu_source: Source::Procfs,
-            scope: "host".to_owned(),
-            documents: state.documents.len() as u64,
-            revision: state.revision,
-            in_flight: 0,
-            ready: true,
-            not_ready_because: None,
-        }
+        let epoch = self.life.borrow().to_string();
+        made_up::report(&epoch, state.seq, state.documents.len() as u64, state.revision)
     }
 
-    async fn take(&self, stream: &mut DuplexStream, body: &str) -> Option<()> {
+    async fn take(&self, peer: &mut Peer, body: &str) -> Option<()> {
         let (fault, pause) = {
             let state = &mut *self.state.lock();
             (state.draw_fault(), Duration::from_millis(1 + state.random.below(4_000)))
@@ -229,18 +209,18 @@ impl Node {
         self.is_thawed().await;
         match fault {
             Fault::LostAnswer => None,
-            Fault::Garbled => respond(stream, 200, "", "{\"status\":\"stored\"}\n").await,
+            Fault::Garbled => peer.respond(200, "", "{\"status\":\"stored\"}\n").await,
             Fault::Truncated => {
                 let half = answer.get(..answer.len() / 2).unwrap_or_default();
                 let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n{half}", answer.len());
-                stream.write_all(head.as_bytes()).await.ok()?;
+                peer.say(&head).await?;
                 None
             }
             Fault::Doubled => {
-                respond(stream, status, &marks, &answer).await?;
-                respond(stream, status, &marks, &answer).await
+                peer.respond(status, &marks, &answer).await?;
+                peer.respond(status, &marks, &answer).await
             }
-            _ => respond(stream, status, &marks, &answer).await,
+            _ => peer.respond(status, &marks, &answer).await,
         }
     }
 
@@ -249,7 +229,6 @@ impl Node {
     fn store(&self, body: &str, stores: impl Fn(usize) -> bool) -> Vec<(bool, String)> {
         let state = &mut *self.state.lock();
         state.revision += 1;
-        let date = "2026-11-23 10:00:00.000000";
         let mut lines = Vec::new();
         for (place, line) in body.lines().enumerate() {
             let sentence = RawSentence::parse(line.as_bytes()).unwrap();
@@ -262,10 +241,10 @@ impl Node {
                 Some(text) => {
                     let author: serde_json::Value = serde_json::from_str(sentence.author.raw()).unwrap();
                     let text: serde_json::Value = serde_json::from_str(text).unwrap();
-                    let stored = json!({"author": author, "date": date, "id": id, "sentence": text});
-                    format!("{}\n", json!({"status": "duplicate", "id": id, "date": date, "stored": stored}))
+                    let stored = json!({"author": author, "date": DATE, "id": id, "sentence": text});
+                    format!("{}\n", json!({"status": "duplicate", "id": id, "date": DATE, "stored": stored}))
                 }
-                None => format!("{{\"status\":\"stored\",\"id\":\"{id}\",\"date\":\"{date}\"}}\n"),
+                None => made_up::stored(&id),
             };
             lines.push((state.documents.contains_key(&id), line));
         }
@@ -318,35 +297,6 @@ impl State {
             9 => Fault::Broken { stores },
             10 => Fault::AmbiguousItems { stores },
             _ => Fault::FailedItems,
-        }
-    }
-}
-
-async fn respond(stream: &mut DuplexStream, status: u16, headers: &str, body: &str) -> Option<()> {
-    let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n", body.len());
-    stream.write_all(format!("{head}{body}").as_bytes()).await.ok()
-}
-
-/// Path and body of the next request; `unread` keeps what came behind it.
-async fn request(stream: &mut DuplexStream, unread: &mut Vec<u8>) -> Option<(String, String)> {
-    loop {
-        let mut headers = [httparse::EMPTY_HEADER; 16];
-        let mut request = httparse::Request::new(&mut headers);
-        if let httparse::Status::Complete(head) = request.parse(unread).unwrap() {
-            let length =
-                request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-            let length =
-                length.map_or(0, |header| std::str::from_utf8(header.value).unwrap().parse().unwrap());
-            if unread.len() >= head + length {
-                let path = request.path.unwrap().to_owned();
-                let body = String::from_utf8(unread[head..head + length].to_vec()).unwrap();
-                unread.drain(..head + length);
-                return Some((path, body));
-            }
-        }
-        let n = stream.read_buf(unread).await.ok()?;
-        if n == 0 {
-            return None;
         }
     }
 }

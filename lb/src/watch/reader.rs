@@ -28,10 +28,10 @@ impl Reader {
         path: &str,
         accept: &str,
     ) -> Result<Response<Incoming>, Ended> {
-        let reused = self.open.is_some();
+        let was_idle = self.open.as_ref().is_some_and(|open| !open.is_closed());
         match self.try_get(balancer, endpoint, path, accept).await {
             // A connection that ended while it was idle says nothing about the node.
-            Err(Ended::Failed(_)) if reused => self.try_get(balancer, endpoint, path, accept).await,
+            Err(Ended::Failed(_)) if was_idle => self.try_get(balancer, endpoint, path, accept).await,
             answered => answered,
         }
     }

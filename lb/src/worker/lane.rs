@@ -278,3 +278,6 @@ fn refusal(status: u16, body: &[u8]) -> (PostEnd, String) {
     };
     (PostEnd::Status { code: status, ambiguous }, why)
 }
+
+#[cfg(test)]
+mod tests;

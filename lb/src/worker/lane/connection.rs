@@ -138,3 +138,6 @@ async fn write_both(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

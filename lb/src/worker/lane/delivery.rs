@@ -239,3 +239,6 @@ impl Lane {
         self.recycle(batch);
     }
 }
+
+#[cfg(test)]
+mod tests;
