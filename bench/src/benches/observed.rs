@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn readers_are_read_by_the_last_whole_line() {
         let output = "{\"seconds\":0.5,\"answered\":200}\n\
-            {\"seconds\":2,\"answered\":790,\"refused\":3,\"broken\":1,\"p50_ms\":0.5,\"p99_ms\":2.5}\n{\"secon";
+            {\"seconds\":2,\"answered\":790,\"refused\":3,\"broken\":1,\"p50_ms\":0.5,\"p99_ms\":2.5}\n{\"seconds\":";
         assert_eq!(told(output).count(), 2);
         let figures = figures(&told(output).last().unwrap()).unwrap();
         let values = [Figure::PerSecond, Figure::P99, Figure::Failed].map(|figure| value(&figures, figure));

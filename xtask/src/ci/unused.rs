@@ -1,5 +1,5 @@
-//! Dependencies that a manifest names and no source uses. Those of the root manifest that no crate takes are found by
-//! `deny.toml`.
+//! Dependencies that a manifest names and no source uses. Those of the root manifest that nothing takes are found by
+//! `deny.toml`. Absent: those that no crate of ours takes but a crate of others does, which that check counts as used.
 
 use anyhow::Result;
 
