@@ -45,7 +45,7 @@ enum Bench {
     Probe(probe::Probe),
     /// Where the balancer's CPU time goes, by stage of a sentence's way.
     Profile(profile::Profile),
-    /// The balancer with its fast parts, and with each of them left out.
+    /// The balancer with its fast parts, with each of them left out, and in two other builds.
     Parts(parts::Parts),
     /// The balancer alone, and while readers look at its fleet, its decisions and its metrics.
     Observed(observed::Observed),

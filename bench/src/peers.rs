@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use xtask::command;
 
 use crate::method::Common;
-use crate::programs::build;
+use crate::programs::build::{self, Balancer};
 use crate::programs::running::{Running, free_address};
 
 /// A family of balancers, as one names it on the command line.
@@ -91,17 +91,13 @@ impl Peer {
     /// Starts it under a name of its own, ours with further arguments.
     pub(crate) fn start_as(self, name: &str, nodes: &[SocketAddr], more: &[&str]) -> Result<Started> {
         let listen = free_address()?;
-        let folder = build::folder().join("peers").join(name);
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        std::fs::create_dir_all(&folder)?;
+        let folder = empty_folder(name)?;
         let command = match self.family {
             Family::Straight => {
                 let address = *nodes.first().context("there is no node")?;
                 return Ok(Started { peer: self, running: None, address });
             }
-            Family::Balanza => return self.start_ours(name, &folder, nodes, more),
+            Family::Balanza => return self.start_ours(Balancer::Shipped, name, nodes, more),
             Family::Haproxy => self.haproxy(&folder, listen, nodes)?,
             Family::Nginx => self.nginx(&folder, listen, nodes)?,
             Family::Envoy => self.envoy(&folder, listen, nodes)?,
@@ -113,11 +109,18 @@ impl Peer {
         Ok(Started { peer: self, running: Some(running), address: listen })
     }
 
-    fn start_ours(self, name: &str, folder: &Path, nodes: &[SocketAddr], more: &[&str]) -> Result<Started> {
-        let mut command = Command::new(build::release("balanza-lb"));
+    /// Starts ours in one of its builds.
+    pub(crate) fn start_ours(
+        self,
+        build: Balancer,
+        name: &str,
+        nodes: &[SocketAddr],
+        more: &[&str],
+    ) -> Result<Started> {
+        let mut command = Command::new(build.program());
         command
             .args(["--listen", "127.0.0.1:0", "--workers", &self.workers.to_string(), "--data-dir"])
-            .arg(folder);
+            .arg(empty_folder(name)?);
         for (at, node) in nodes.iter().enumerate() {
             command.arg("--node").arg(format!("{}=http://{node}", node_name(at)));
         }
@@ -213,6 +216,16 @@ impl Peer {
     }
 }
 
+/// The own folder of the peer `name`, empty.
+fn empty_folder(name: &str) -> Result<PathBuf> {
+    let folder = build::folder().join("peers").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
 /// Builds or installs whatever `families` need, and fails with the remedy when the system lacks a program.
 pub(crate) fn prepare(families: &[Family], common: &Common) -> Result<()> {
     let packages = [(Family::Haproxy, "haproxy"), (Family::Nginx, "nginx")];
@@ -232,7 +245,7 @@ pub(crate) fn prepare(families: &[Family], common: &Common) -> Result<()> {
         build::python()?;
     }
     if families.contains(&Family::Balanza) {
-        build::product(&["lb"])?;
+        Balancer::Shipped.build()?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Builds and installs what a run needs, on demand, below `target/bench`: the stub nodes, the Pingora peer, our own
-//! release binaries, the Python programs. Knows where each lies and which version it is.
+//! release binaries and other builds of the balancer, the Python programs. Knows where each lies and which version it is.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,6 +53,44 @@ pub(crate) fn product(packages: &[&str]) -> Result<()> {
 /// One of our release binaries, built by [`product`].
 pub(crate) fn release(name: &str) -> PathBuf {
     target().join("release").join(name)
+}
+
+/// A release build of the balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Balancer {
+    /// As it is shipped.
+    Shipped,
+    /// With hyper's client connection in its lanes.
+    ByHyper,
+    /// With panics that unwind the thread instead of ending the process.
+    Unwinding,
+}
+
+impl Balancer {
+    /// Builds it; the others than the shipped one into a folder of their own, several minutes the first time.
+    pub(crate) fn build(self) -> Result<()> {
+        let different: &[&str] = match self {
+            Self::Shipped => return product(&["lb"]),
+            Self::ByHyper => &["--features", "hyper-lane"],
+            Self::Unwinding => &["--config", r#"profile.release.panic="unwind""#],
+        };
+        let mut build = command::cargo(&["build", "--quiet", "--release", "--locked", "--package", "lb"]);
+        build.args(different).arg("--target-dir").arg(self.target());
+        command::run(build)
+    }
+
+    /// The program that [`Balancer::build`] built.
+    pub(crate) fn program(self) -> PathBuf {
+        self.target().join("release/balanza-lb")
+    }
+
+    fn target(self) -> PathBuf {
+        match self {
+            Self::Shipped => target().to_path_buf(),
+            Self::ByHyper => folder().join("hyper-lane"),
+            Self::Unwinding => folder().join("panics-unwind"),
+        }
+    }
 }
 
 /// Installs the Python peers into an environment of their own; a few seconds the first time.

@@ -4,16 +4,23 @@
 //! fleet and nothing waits. Absent: the choice of the node; clients.
 //!
 //! `queue` and `batch` hold what waits; `delivery` posts a batch, `old_node` single sentences, both over a `connection`
-//! that reads a `response`; `answers` reads what became of each sentence, and `judgement` says what follows.
+//! that reads a `response` or tells the `trouble`; `answers` reads what became of each sentence, and `judgement` says
+//! what follows. `connection_by_hyper` takes the place of `connection` in the build that `cargo xtask bench parts`
+//! compares with.
 
 mod answers;
 mod batch;
+#[cfg(not(feature = "hyper-lane"))]
 mod connection;
+#[cfg(feature = "hyper-lane")]
+mod connection_by_hyper;
 mod delivery;
 mod judgement;
 mod old_node;
 mod queue;
+#[cfg_attr(all(feature = "hyper-lane", not(test)), expect(dead_code, reason = "hyper reads the answers"))]
 mod response;
+mod trouble;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -28,9 +35,12 @@ use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
 use crate::fleet::{NodeKey, Protocol};
 use crate::problem::Failure;
-use connection::{NodeConnection, Trouble};
+use connection::{NodeConnection, PostHead, post_head};
+#[cfg(feature = "hyper-lane")]
+use connection_by_hyper as connection;
 use judgement::PostEnd;
 use queue::Queue;
+use trouble::Trouble;
 
 /// A sentence in a lane.
 pub(super) type Item<'a> = batch::Item<'a, Reply>;
@@ -41,10 +51,10 @@ pub(super) struct Lane {
     key: NodeKey,
     name: String,
     endpoint: Endpoint,
-    /// The head of a bulk post up to its length.
-    bulk_head: String,
-    /// The head of a post of one sentence up to its length.
-    single_head: String,
+    /// The head of a bulk post.
+    bulk_head: PostHead,
+    /// The head of a post of one sentence.
+    single_head: PostHead,
     queue: RefCell<Queue<Reply>>,
     /// Wakes the lane's task for a sentence, or for the end.
     waker: RefCell<Option<Waker>>,
@@ -256,16 +266,6 @@ impl Lane {
             self.balancer().step(|routing| routing.fleet.speaks(self.key, protocol));
         }
     }
-}
-
-/// The head of a post to `path`, up to the value of its content-length.
-fn post_head(endpoint: &Endpoint, path: &str, media_type: &str, authorization: Option<&str>) -> String {
-    let Endpoint { authority, base, .. } = endpoint;
-    let authorization = authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
-    format!(
-        "POST {base}{path} HTTP/1.1\r\nhost: {authority}\r\n{authorization}content-type: {media_type}\r\n\
-         accept: {media_type}\r\ncontent-length: "
-    )
 }
 
 /// How a post ended with another status than success, and what is told of it.

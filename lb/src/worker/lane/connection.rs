@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
 use super::response::{self, Progress, Response};
+use super::trouble::Trouble;
 use crate::endpoint::Endpoint;
 use crate::network::{Network, Stream};
 
@@ -20,13 +21,22 @@ const READ_BYTES: usize = 16 * 1024;
 /// A buffer that grew beyond this is given back after its answer.
 const KEPT_BYTES: usize = 256 * 1024;
 
-/// Why a post has no answer.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// No byte of it left.
-    NotSent(String),
-    /// It may have arrived.
-    Unanswered(String),
+/// The head of a post up to the value of its content-length.
+pub(super) type PostHead = String;
+
+/// The head of every post of `media_type` to `path`.
+pub(super) fn post_head(
+    endpoint: &Endpoint,
+    path: &str,
+    media_type: &str,
+    authorization: Option<&str>,
+) -> PostHead {
+    let Endpoint { authority, base, .. } = endpoint;
+    let authorization = authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
+    format!(
+        "POST {base}{path} HTTP/1.1\r\nhost: {authority}\r\n{authorization}content-type: {media_type}\r\n\
+         accept: {media_type}\r\ncontent-length: "
+    )
 }
 
 /// A connection to a node.

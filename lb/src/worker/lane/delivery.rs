@@ -10,9 +10,10 @@ use wire::SentenceId;
 use wire::template::{Data, Fresh};
 
 use super::answers::{self, Verdict};
-use super::connection::{NodeConnection, Trouble};
+use super::connection::NodeConnection;
 use super::judgement::{self, FailedItem, PostEnd, Sentences};
 use super::response::Response;
+use super::trouble::Trouble;
 use super::{Batch, Lane};
 use crate::answer::Receipt;
 use crate::clock;

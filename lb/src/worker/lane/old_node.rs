@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 use wire::template::Data;
 
-use super::connection::{NodeConnection, Trouble};
+use super::connection::NodeConnection;
 use super::judgement::{self, PostEnd, Sentences};
 use super::response::Response;
+use super::trouble::Trouble;
 use super::{Batch, Item, Lane};
 use crate::answer::Receipt;
 use crate::problem::Failure;

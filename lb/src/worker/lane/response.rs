@@ -7,7 +7,7 @@ use crate::fleet::{Mark, epoch_number};
 /// Longest head of an answer, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Longest answer, in bytes. A batch full of duplicates comes back whole.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Most headers of an answer.
 const MAX_HEADERS: usize = 64;
 
