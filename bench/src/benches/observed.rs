@@ -36,7 +36,7 @@ pub(crate) struct Observed {
 }
 
 /// What the readers read, by turns.
-const ROUTES: [&str; 4] = ["/fleet", "/decisions", "/decisions?limit=1024", "/metrics"];
+const ROUTES: [&str; 3] = ["/fleet", "/decisions", "/metrics"];
 /// The kept-alive connections that the reads go round.
 const READ_CONNECTIONS: u32 = 8;
 /// How often a round measures both rows. Each pair counts as a round of its own, so that a ratio is one of neighbours.

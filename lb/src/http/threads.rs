@@ -17,6 +17,9 @@ use crate::config::ClientLimits;
 use crate::door::Rewound;
 use crate::worker::Worker;
 
+/// How far these threads stand behind those that carry sentences where both want the same core; 19 is the furthest.
+const NICENESS: i32 = 10;
+
 /// The threads, and the way to them. Dropping it ends them.
 pub(crate) struct FullServer {
     threads: Vec<Thread>,
@@ -59,6 +62,8 @@ impl FullServer {
                 .map_err(io::Error::other)?;
             let (balancer, limits, stopping) = (Arc::clone(balancer), limits.clone(), stopping.clone());
             let handle = std::thread::Builder::new().name(format!("http-{number}")).spawn(move || {
+                // On Linux a thread has its own. Where it may not change, the threads only stand beside the others.
+                rustix::process::nice(NICENESS).ok();
                 let serving = async {
                     let worker = Worker::new(balancer, limits);
                     tokio::task::spawn_local(Rc::clone(&worker).keep_time());
