@@ -48,7 +48,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let seed = u64::try_from(clock::wall().unix_micros()).unwrap_or(1);
-    let (balancer, turns) = Balancer::new(&config, Box::new(Tcp), seed, clock::now());
+    let (balancer, mut turns) = Balancer::new(&config, Box::new(Tcp), seed, clock::now());
     let mut watches = Watches::new(Arc::clone(&balancer), config.poll_interval);
     let mut first_reports = watches.follow();
     // Whoever is told that the balancer is ready may post at once. A node that stays silent does not hold it up.
@@ -60,9 +60,7 @@ pub async fn run(
     let door_handle = doors.handle();
     let serving = tokio::spawn(doors);
     ready(address);
-    for turn in balancer.step(|routing| routing.fleet.standing()) {
-        turns::log(&turn);
-    }
+    turns::tell_start(&mut turns, &balancer);
     tokio::spawn(turns::tell_all(turns, Arc::clone(&balancer)));
 
     loop {

@@ -9,6 +9,16 @@ use crate::balancer::Balancer;
 use crate::counters::Counters;
 use crate::fleet::{Change, Turn};
 
+/// Tells how every node stands at the start. What turned until then is counted and is in there.
+pub(crate) fn tell_start(turns: &mut UnboundedReceiver<Turn>, balancer: &Balancer) {
+    while let Ok(turn) = turns.try_recv() {
+        count(&turn, &balancer.counters);
+    }
+    for turn in balancer.step(|routing| routing.fleet.standing()) {
+        log(&turn);
+    }
+}
+
 /// Tells turns for as long as the balancer lives.
 pub(crate) async fn tell_all(mut turns: UnboundedReceiver<Turn>, balancer: Arc<Balancer>) {
     while let Some(turn) = turns.recv().await {
@@ -26,7 +36,7 @@ fn count(turn: &Turn, counters: &Counters) {
 }
 
 /// Writes a turn into the log. Only turns are logged; the readings in between are in `GET /fleet`.
-pub(crate) fn log(turn: &Turn) {
+fn log(turn: &Turn) {
     let node = turn.node.as_str();
     match &turn.change {
         Change::Joined { url } => tracing::info!(node, url, "node joined"),

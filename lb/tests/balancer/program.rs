@@ -113,6 +113,19 @@ fn sighup_reads_the_nodes_anew_and_loses_no_request() {
 }
 
 #[test]
+fn the_log_tells_once_how_each_node_stands_at_the_start() {
+    let a = ScriptedNode::start(Turn::store());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (a_url, b_url) = (format!("--node=A={}", a.url()), format!("--node=B=http://{nobody}"));
+    let lb = Balancer::start_with(&["--listen", "127.0.0.1:0", &a_url, &b_url]);
+    until("both are told", || lb.program.log().contains("node=\"B\""));
+    let log = lb.program.log();
+    let lines = |node: &str| log.lines().filter(|line| line.contains(&format!("node=\"{node}\""))).count();
+    assert_eq!((lines("A"), lines("B")), (1, 1), "{log}");
+    assert!(log.contains("node up node=\"A\"") && log.contains("node down node=\"B\""), "{log}");
+}
+
+#[test]
 fn everything_but_plain_posts_has_threads_of_its_own() {
     let a = ScriptedNode::start(Turn::store());
     for (flags, expected) in [(&[][..], 1), (&["--http-threads", "3"][..], 3)] {
