@@ -2,10 +2,12 @@
 //! kind of [`Network`]. Absent: what is said over a connection.
 
 use std::io;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::endpoint::Endpoint;
 
@@ -16,8 +18,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// Opens connections to nodes.
 pub(crate) trait Network: Send + Sync {
-    /// Connects to a node. There is no deadline here: whoever connects keeps one.
+    /// Connects to a node, without a deadline of its own; see [`connect_within`].
     fn connect<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
+}
+
+/// Why there is no connection to a node.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoConnection {
+    /// The node cannot be reached.
+    #[error("cannot connect: {0}")]
+    Failed(io::Error),
+    /// It did not answer in time.
+    #[error("cannot connect within {0:?}")]
+    TimedOut(Duration),
+}
+
+/// Connects to a node within `time`.
+pub(crate) async fn connect_within(
+    network: &dyn Network,
+    endpoint: &Endpoint,
+    time: Duration,
+) -> Result<Box<dyn Stream>, NoConnection> {
+    match timeout(time, network.connect(endpoint)).await {
+        Ok(connected) => connected.map_err(NoConnection::Failed),
+        Err(_) => Err(NoConnection::TimedOut(time)),
+    }
 }
 
 /// Plain TCP.

@@ -7,11 +7,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response, header};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
 
 use super::Ended;
 use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
+use crate::network::{NoConnection, connect_within};
 
 /// The connection to one node.
 #[derive(Default)]
@@ -63,11 +63,10 @@ impl Reader {
 
 async fn connect(balancer: &Balancer, endpoint: &Endpoint) -> Result<SendRequest<Empty<Bytes>>, Ended> {
     let time = balancer.lane_limits.connect_timeout;
-    let stream = match timeout(time, balancer.network.connect(endpoint)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(Ended::Refused(format!("cannot connect: {error}"))),
-        Err(_) => return Err(Ended::Failed(format!("cannot connect within {time:?}"))),
-    };
+    let stream = connect_within(&*balancer.network, endpoint, time).await.map_err(|error| match error {
+        NoConnection::Failed(_) => Ended::Refused(error.to_string()),
+        NoConnection::TimedOut(_) => Ended::Failed(error.to_string()),
+    })?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     // It ends with the sender and the last body; how, shows where the body is read.
     tokio::spawn(async move { drop(connection.await) });

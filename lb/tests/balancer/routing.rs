@@ -195,15 +195,7 @@ fn an_operator_drains_removes_and_adds_nodes_with_the_token() {
     let token = folder.path().join("token");
     std::fs::write(&token, "a-secret-of-this-test\n").unwrap();
     let lb = Balancer::start(&[&a], &["--admin-token-file", token.to_str().unwrap()]);
-    let ask = |method: &str, path: &str, token: &str, body: &str| {
-        let mut client = lb.connect();
-        let length = body.len();
-        client.send(
-            format!("{method} {path} HTTP/1.1\r\nhost: lb\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}")
-                .as_bytes(),
-        );
-        client.answer()
-    };
+    let ask = |method: &str, path: &str, token: &str, body: &str| lb.admin(method, path, token, body);
     assert_eq!(ask("POST", "/fleet/A/drain", "wrong", "").status, 403);
     assert_eq!(ask("POST", "/fleet/Z/drain", "a-secret-of-this-test", "").status, 404);
     assert_eq!(ask("POST", "/fleet/A/drain", "a-secret-of-this-test", "").status, 200);
@@ -236,14 +228,7 @@ fn nodes_that_leave_or_move_leave_no_lane_and_no_connection() {
     std::fs::write(&token, "a-secret-of-this-test").unwrap();
     let lb = Balancer::start(&[&a, &b], &["--admin-token-file", token.to_str().unwrap()]);
     let ask = |method: &str, path: &str, body: &str| {
-        let mut client = lb.connect();
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: lb\r\nauthorization: Bearer a-secret-of-this-test\r\n\
-             content-length: {length}\r\n\r\n"
-        );
-        client.send(format!("{head}{body}").as_bytes());
-        assert_eq!(client.answer().status, 200, "{method} {path}");
+        assert_eq!(lb.admin(method, path, "a-secret-of-this-test", body).status, 200, "{method} {path}");
     };
     let mut stored = 0;
     for n in 0..20 {

@@ -71,6 +71,17 @@ impl Balancer {
         client.answer()
     }
 
+    /// Asks for a change of the fleet, showing `token`.
+    pub(crate) fn admin(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
+        let mut client = self.connect();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: lb\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        client.send(format!("{head}{body}").as_bytes());
+        client.answer()
+    }
+
     /// The node of `GET /fleet` called `name`.
     pub(crate) fn node(&self, name: &str) -> Value {
         let fleet = self.get("/fleet").json;

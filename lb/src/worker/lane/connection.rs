@@ -9,12 +9,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
 
 use super::response::{self, Progress, Response};
 use super::trouble::Trouble;
 use crate::endpoint::Endpoint;
-use crate::network::{Network, Stream};
+use crate::network::{Network, Stream, connect_within};
 
 /// Room made for each read.
 const READ_BYTES: usize = 16 * 1024;
@@ -58,11 +57,8 @@ impl NodeConnection {
             *slot = None;
         }
         if slot.is_none() {
-            let stream = match timeout(time, network.connect(endpoint)).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return Err(Trouble::NotSent(format!("cannot connect: {error}"))),
-                Err(_) => return Err(Trouble::NotSent(format!("cannot connect within {time:?}"))),
-            };
+            let connected = connect_within(network, endpoint, time).await;
+            let stream = connected.map_err(|error| Trouble::NotSent(error.to_string()))?;
             *slot = Some(Self { stream, head: Vec::new(), answer: Vec::new() });
         }
         slot.as_mut().ok_or_else(|| Trouble::NotSent("no connection".to_owned()))

@@ -21,13 +21,12 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, Header
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
 
 use super::response::{BadResponse, MAX_ANSWER_BYTES, Response};
 use super::trouble::Trouble;
 use crate::endpoint::Endpoint;
 use crate::fleet::{Mark, epoch_number};
-use crate::network::{Network, Stream};
+use crate::network::{Network, Stream, connect_within};
 
 static EPOCH: HeaderName = HeaderName::from_static(wire::contract::EPOCH_HEADER);
 static REVISION: HeaderName = HeaderName::from_static(wire::contract::REVISION_HEADER);
@@ -77,11 +76,8 @@ impl NodeConnection {
             *slot = None;
         }
         if slot.is_none() {
-            let stream = match timeout(time, network.connect(endpoint)).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return Err(Trouble::NotSent(format!("cannot connect: {error}"))),
-                Err(_) => return Err(Trouble::NotSent(format!("cannot connect within {time:?}"))),
-            };
+            let connected = connect_within(network, endpoint, time).await;
+            let stream = connected.map_err(|error| Trouble::NotSent(error.to_string()))?;
             *slot = Some(Self::over(stream).await?);
         }
         slot.as_mut().ok_or_else(|| Trouble::NotSent("no connection".to_owned()))
