@@ -134,6 +134,8 @@ impl Reporter {
             ram_source: self.sources.ram,
             cpu_source: self.sources.cpu,
             scope: self.scope.clone(),
+            store: None,
+            fence: None,
             documents: store.tally.documents,
             revision: store.tally.revision,
             in_flight: self.in_flight(),

@@ -199,6 +199,8 @@ pub(crate) fn report(epoch: &str, seq: u64, documents: u64, revision: u64) -> Re
         ram_source: Source::Procfs,
         cpu_source: Source::Procfs,
         scope: "host".to_owned(),
+        store: None,
+        fence: None,
         documents,
         revision,
         in_flight: 0,

@@ -4,6 +4,10 @@
 //! |---|---|---|
 //! | `POST /sentence` to a node | [`RawSentence`] | [`StoredSentence`] |
 //! | `POST /sentences` to a node | [`RawSentence`] per line or array element | [`ItemAnswer`] per item, in order |
+//! | `POST /sentences/held` to a node | [`Ids`] | [`Copies`]: those that it holds |
+//! | `POST /sentences/retract` to a node | [`Copies`] | [`Ids`]: those that it took back |
+//! | `GET /sentences/ids` of a node | | [`Copies`] |
+//! | `POST /fence` to a node | | [`Fenced`] |
 //! | `GET /usage` of a node | | [`Usage`] |
 //! | `GET /report`, `GET /report/stream` of a node | | [`Report`] |
 //! | `POST /sentence` to the balancer | [`RawSentence`] | [`Routed`] |
@@ -35,6 +39,7 @@ pub mod problem;
 pub mod template;
 pub mod token;
 
+mod copies;
 mod date;
 mod fleet;
 mod place;
@@ -42,6 +47,7 @@ mod report;
 mod sentence;
 mod share;
 
+pub use copies::{Copies, Fenced, Ids, StoreId, StoredCopy};
 pub use date::{Date, DateError};
 pub use fleet::{
     CandidateView, DecisionView, Filter, FleetView, LocatedSentence, NodeState, NodeView, Routed, RoutedItem,
@@ -64,6 +70,9 @@ pub mod contract {
     pub const REVISION_HEADER: &str = "balanza-revision";
     /// On a node's answers to posts: the run of the node that the revision belongs to.
     pub const EPOCH_HEADER: &str = "balanza-epoch";
+    /// On a balancer's posts to a node: the fence that the node last told (see `Report::fence`). On a node's refusal of a
+    /// post from before its fence: the number that holds now.
+    pub const FENCE_HEADER: &str = "balanza-fence";
     /// On a routed answer: an RFC 8941 dictionary with the node, the reason and the numbers compared.
     pub const DECISION_HEADER: &str = "balanza-decision";
     /// On a post to the balancer: the sentence's id, for a client that keeps ids out of the body.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Date, Share};
+use crate::{Date, Share, StoreId};
 
 /// `GET /usage` in the old form: percents as strings, as the old web page reads them.
 ///
@@ -130,6 +130,13 @@ pub struct Report {
     pub cpu_source: Source,
     /// `host`, or `cgroup` when the shares are of the cgroup's own limits.
     pub scope: String,
+    /// The identity of the store, where the node tells it.
+    #[serde(default)]
+    pub store: Option<StoreId>,
+    /// The number that a post must carry, if it carries one, to be let in (see [`Fenced`](crate::Fenced)). It changes with
+    /// each fence and with each run of the process, and never comes again.
+    #[serde(default)]
+    pub fence: Option<u64>,
     /// Documents in the store.
     pub documents: u64,
     /// Counts the changes of the store within the epoch; see the type's text.

@@ -31,6 +31,8 @@ pub(super) fn report(documents: u64, ram: u8, cpu: u8, seq: u64) -> Report {
         ram_source: Source::Procfs,
         cpu_source: Source::Procfs,
         scope: "host".to_owned(),
+        store: None,
+        fence: None,
         documents,
         revision: seq,
         in_flight: 0,

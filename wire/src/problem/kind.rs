@@ -38,6 +38,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// Head or body did not arrive in time.
     TimedOut,
+    /// The post carries a fence that holds no more.
+    Fenced,
     /// The whole body is over its limit.
     TooLarge,
     /// Author or sentence are over their limit.
@@ -80,7 +82,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the table in `docs/http.md`.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::BadRequest,
         Self::BrokenBody,
         Self::EmptyBody,
@@ -98,6 +100,7 @@ impl Kind {
         Self::NoNode,
         Self::MethodNotAllowed,
         Self::TimedOut,
+        Self::Fenced,
         Self::TooLarge,
         Self::TooLong,
         Self::TooMany,
@@ -156,6 +159,7 @@ impl Kind {
             Self::NoNode => (404, "no-node", "There is no such node"),
             Self::MethodNotAllowed => (405, "method-not-allowed", "The method is not allowed"),
             Self::TimedOut => (408, "timed-out", "The request did not arrive in time"),
+            Self::Fenced => (409, "fenced", "The post is from before the fence"),
             Self::TooLarge => (413, "too-large", "The body is too large"),
             Self::TooLong => (413, "too-long", "The sentence is too long"),
             Self::TooMany => (413, "too-many", "The body has too many sentences"),
