@@ -8,9 +8,10 @@ use super::tree::Tree;
 
 /// Our crates and those of ours that each may depend on. An edge that is not here is a fault, and so is a new crate
 /// until it is here with its reason to exist.
-const OURS: [(&str, &[&str]); 9] = [
+const OURS: [(&str, &[&str]); 10] = [
     ("wire", &[]),
-    ("lb", &["wire"]),
+    ("wal", &[]),
+    ("lb", &["wire", "wal"]),
     ("backend", &["wire", "ebpf-sensor"]),
     ("ebpf-abi", &[]),
     ("ebpf-sensor", &["ebpf-abi"]),
@@ -111,6 +112,8 @@ mod tests {
             ("backend", "lb"),
             ("backend", "tests"),
             ("wire", "lb"),
+            ("wal", "wire"),
+            ("client", "wal"),
             ("xtask", "wire"),
             ("xtask", "bench"),
             ("bench", "lb"),

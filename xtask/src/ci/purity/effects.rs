@@ -86,6 +86,7 @@ const NAMES: &[Row] = &[
     ("bytes", FREE),
     ("clap", Some("reads the command line")),
     ("clap::ValueEnum", FREE),
+    ("crc32fast", FREE),
     ("encoding_rs", FREE),
     ("form_urlencoded", FREE),
     ("httparse", FREE),
