@@ -5,6 +5,10 @@
 //! it only says between which bounds the truth lies, and the count moves to the nearer bound when it is outside. With
 //! one balancer and no other writer the count is therefore exact at every moment, however late reports arrive.
 
+/// More documents than any store holds. Whatever a node says beyond it counts as this much, so that no sum of counts comes
+/// near the end of the numbers.
+const MOST: u64 = 1 << 48;
+
 /// A count of documents, and the moment in the node's life at which it was true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -81,7 +85,7 @@ impl Ledger {
 
     /// The node answered: `new` documents stored now, `known` were there before. Its mark is taken in.
     pub(super) fn settle(&mut self, new: u64, known: u64, mark: Option<Mark>) {
-        self.dispatched = self.dispatched.saturating_sub(new + known);
+        self.dispatched = self.dispatched.saturating_sub(new.saturating_add(known));
         self.stored += new;
         match mark {
             Some(mark) => self.observe(mark),
@@ -99,7 +103,7 @@ impl Ledger {
         }
         self.latest = Some((mark.epoch, mark.revision));
         // What is on the wire may be in the reading already, with only its answer missing.
-        self.bound(mark.documents + self.queued, self.dispatched);
+        self.bound(mark.documents, self.dispatched);
     }
 
     /// A poll of an old node begins.
@@ -111,10 +115,12 @@ impl Ledger {
     pub(super) fn polled(&mut self, began: PollMark, documents: u64) {
         // What was answered during the poll may be in the reading or not, like all that is on the wire.
         let during = self.stored.saturating_sub(began.stored_before);
-        self.bound(documents + self.queued, during + self.dispatched);
+        self.bound(documents, during + self.dispatched);
     }
 
-    fn bound(&mut self, least: u64, unsure: u64) {
+    /// A reading of `documents`, in which `unsure` more may be or not.
+    fn bound(&mut self, documents: u64, unsure: u64) {
+        let least = documents.min(MOST) + self.queued;
         let most = least + unsure;
         self.count = Some(self.count.map_or(most, |count| count.clamp(least, most)));
     }
