@@ -12,8 +12,10 @@ use wire::Token;
 
 use crate::config::{Config, LaneLimits, NodeConfig};
 use crate::counters::Counters;
+use crate::doubt::Unreadable;
 use crate::endpoint::Endpoint;
 use crate::fleet::{Fleet, NodeKey, Turn};
+use crate::journal::Journal;
 use crate::network::Network;
 use crate::routing::Routing;
 
@@ -21,6 +23,10 @@ use crate::routing::Routing;
 pub(crate) struct Balancer {
     routing: Mutex<Routing>,
     turns: mpsc::UnboundedSender<Turn>,
+    /// What must outlive the process.
+    pub(crate) journal: Journal,
+    /// Told when sentences in doubt may be asked for.
+    pub(crate) doubt_changed: Notify,
     /// The way to the nodes.
     pub(crate) network: Box<dyn Network>,
     /// What the nodes are shown, so that they take posts.
@@ -41,22 +47,32 @@ pub(crate) struct Balancer {
 }
 
 impl Balancer {
-    /// A balancer over the configured nodes, all of them down until they are heard, and the turns of its fleet. `seed`
-    /// feeds policies that draw.
+    /// A balancer over the configured nodes, all of them down until they are heard, and the turns of its fleet. The records
+    /// are what an earlier run left in the journal. `seed` feeds policies that draw.
+    ///
+    /// # Errors
+    /// The journal was not written by this program.
     pub(crate) fn new(
         config: &Config,
         network: Box<dyn Network>,
+        (journal, records): (Journal, Vec<Vec<u8>>),
         seed: u64,
         now: Instant,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Turn>) {
+    ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Turn>), Unreadable> {
         let (turns, told) = mpsc::unbounded_channel();
         let mut fleet = Fleet::new(config.fleet, seed);
         for node in &config.nodes {
             fleet.add(&node.name, &node.url);
         }
+        let mut routing = Routing::new(fleet, now);
+        for record in records {
+            routing.doubt.replay(&record, &mut routing.homes)?;
+        }
         let balancer = Self {
-            routing: Mutex::new(Routing::new(fleet)),
+            routing: Mutex::new(routing),
             turns,
+            journal,
+            doubt_changed: Notify::new(),
             network,
             node_token: config.node_token.clone(),
             seed,
@@ -67,7 +83,7 @@ impl Balancer {
             nodes_changed: Notify::new(),
             stopping: AtomicBool::new(false),
         };
-        (Arc::new(balancer), told)
+        Ok((Arc::new(balancer), told))
     }
 
     /// Does one step over the routing state, and hands on what turned by it, in the order in which it turned. Whoever
@@ -80,6 +96,20 @@ impl Balancer {
             self.turns.send(turn).ok();
         }
         outcome
+    }
+
+    /// Writes the journal anew where most of it is about sentences that are in doubt no more.
+    pub(crate) async fn compact_journal(&self) {
+        // What is written is read and queued in one step, so that no later record can stand before it.
+        let writing = self.step(|routing| {
+            let is_worth_it = self.journal.is_worth_compacting(&routing.doubt);
+            is_worth_it.then(|| self.journal.rewrite(routing.doubt.records(&routing.homes)))
+        });
+        if let Some(writing) = writing
+            && let Err(error) = writing.end().await
+        {
+            tracing::warn!(%error, "the in-doubt journal cannot be written anew");
+        }
     }
 
     /// Name and address of a node, unless it was removed.

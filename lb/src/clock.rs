@@ -7,6 +7,8 @@ use actix_web::http::header::HttpDate;
 use uuid::Uuid;
 use wire::{Date, SentenceId};
 
+use crate::routing::Moment;
+
 /// The present, for ages and deadlines. It is tokio's, so that a test which holds tokio's time holds this too.
 #[expect(clippy::disallowed_methods, reason = "the one monotonic clock of the program")]
 pub(crate) fn now() -> Instant {
@@ -18,6 +20,11 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn wall() -> Date {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Date::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The present on both clocks, for a choice.
+pub(crate) fn moment() -> Moment {
+    Moment { now: now(), wall: wall() }
 }
 
 /// The present as the `Date` header writes it.

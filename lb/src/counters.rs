@@ -15,6 +15,12 @@ pub(crate) struct Counters {
     pub(crate) in_doubt: Counter,
     /// Sentences that went to another node after one did not store them.
     pub(crate) rerouted: Counter,
+    /// Sentences that moved although they may be stored where they were.
+    pub(crate) moved_in_doubt: Counter,
+    /// Sentences about which the nodes were asked before one was chosen.
+    pub(crate) looked_up: Counter,
+    /// Second copies that were taken back.
+    pub(crate) taken_back: Counter,
     /// Posts repeated to the same node after a silence or a broken connection.
     pub(crate) repeated: Counter,
     /// Posts to nodes; `stored / posts` is the mean batch.

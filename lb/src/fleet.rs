@@ -22,6 +22,7 @@ pub(crate) use node::epoch_number;
 pub use node::{Load, Node, Protocol};
 pub use turn::{Change, Turn};
 
+use crate::homes::Home;
 pub use crate::policy::NodeKey;
 use crate::policy::{self, Candidate, Policy, Reason};
 use crate::random::Random;
@@ -239,21 +240,92 @@ impl Fleet {
         Ok(Assignment { chosen, reason })
     }
 
+    /// Reserves a place on this node, which an operator may have taken out for new sentences; `None` where it cannot be
+    /// asked.
+    pub fn assign_to(&mut self, key: NodeKey, now: Instant) -> Option<Assignment> {
+        let (stale_after, is_alone) = (self.settings.stale_after, self.nodes.len() == 1);
+        let node = self.node_mut(key).filter(|node| node.is_within_reach())?;
+        let chosen = node.candidate(now, stale_after);
+        node.routed += 1;
+        node.ledger.reserve();
+        self.routed += 1;
+        self.candidates.clear();
+        self.candidates.push(chosen);
+        let reason = if is_alone { Reason::FirstByName } else { Reason::Down };
+        Some(Assignment { chosen, reason })
+    }
+
+    /// Whether a node other than `key` can be chosen for a sentence that may lie on `key`: one that can be asked for it
+    /// later.
+    pub fn has_refuge(&self, key: NodeKey) -> bool {
+        self.nodes.iter().any(|node| node.key != key && node.is_last_resort() && node.has_store())
+    }
+
+    /// Sentences that may lie on the node are sent elsewhere: it is passed over until it was asked for them.
+    pub fn must_reconcile(&mut self, key: NodeKey) {
+        self.observe(key, |node| {
+            node.unreconciled = true;
+            node.left_in_doubt += 1;
+        });
+    }
+
+    /// The node that leads to `home` could not be asked for a sentence that may lie there: it will be.
+    pub(crate) fn was_not_asked(&mut self, home: Home) {
+        let node = self.at_home(home).filter(|node| !node.unreconciled).map(|node| node.key);
+        if let Some(node) = node {
+            self.must_reconcile(node);
+        }
+    }
+
+    /// The nodes that can be asked for sentences that may lie on them, and must be; each with a number for
+    /// [`Fleet::reconciled`].
+    pub fn to_be_reconciled(&self) -> Vec<(NodeKey, u64)> {
+        let wanting = self.nodes.iter().filter(|node| node.must_be_reconciled());
+        wanting.map(|node| (node.key, node.left_in_doubt)).collect()
+    }
+
+    /// The node was asked for all sentences that may have lain on it when `as_of` was read.
+    pub fn reconciled(&mut self, key: NodeKey, as_of: u64) {
+        self.observe(key, |node| node.unreconciled &= node.left_in_doubt != as_of);
+    }
+
+    /// Posts to the node carry this number from now on.
+    pub fn fenced(&mut self, key: NodeKey, fence: u64) {
+        if let Some(node) = self.node_mut(key) {
+            node.fence = Some(fence);
+        }
+    }
+
+    /// Where the sentences of the node lie.
+    pub(crate) fn lies_at(&mut self, key: NodeKey, home: Option<Home>) {
+        if let Some(node) = self.node_mut(key) {
+            node.home = home;
+        }
+    }
+
+    /// The node whose sentences lie in `home`.
+    pub(crate) fn at_home(&self, home: Home) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.home == Some(home))
+    }
+
     /// Collects the nodes that can be chosen.
     fn gather(&mut self, now: Instant, avoid: &[NodeKey]) -> Result<(), NoNode> {
         self.candidates.clear();
         let stale_after = self.settings.stale_after;
-        let able = self.nodes.iter().filter(|node| node.can_be_chosen() && !avoid.contains(&node.key));
-        self.candidates.extend(able.map(|node| node.candidate(now, stale_after)));
-        if !self.candidates.is_empty() {
-            return Ok(());
+        // A node that answers and is not up yet is better than none.
+        for able in [Node::can_be_chosen, Node::is_last_resort] {
+            let able = self.nodes.iter().filter(|node| able(node) && !avoid.contains(&node.key));
+            self.candidates.extend(able.map(|node| node.candidate(now, stale_after)));
+            if !self.candidates.is_empty() {
+                return Ok(());
+            }
         }
-        let tried = self.nodes.iter().filter(|node| node.can_be_chosen()).count();
+        let tried = self.nodes.iter().filter(|node| node.is_last_resort()).count();
         Err(match self.nodes.len() {
             0 => NoNode::NoneConfigured,
             _ if tried > 0 => NoNode::AllTried { tried },
             configured => {
-                let draining = self.nodes.iter().filter(|node| node.health.is_up()).count();
+                let draining = self.nodes.iter().filter(|node| node.is_within_reach()).count();
                 NoNode::NoneUp { configured, down: configured - draining, draining }
             }
         })
@@ -335,6 +407,11 @@ impl Fleet {
         }
     }
 
+    /// The number that posts to the node carry.
+    pub fn fence(&self, key: NodeKey) -> Option<u64> {
+        self.node(key)?.fence
+    }
+
     /// The node answered: `new` documents are stored, `known` were there before.
     pub fn stored(&mut self, key: NodeKey, new: u64, known: u64, mark: Option<Mark>) {
         self.settle(key, |node| {
@@ -386,7 +463,7 @@ impl Fleet {
         let hysteresis = self.settings.hysteresis;
         self.observe(key, |node| {
             node.last_error = Some(why.to_owned());
-            node.health.failed(why, hysteresis)
+            node.health.failed(why, hysteresis);
         });
     }
 
@@ -394,7 +471,7 @@ impl Fleet {
     pub fn refused(&mut self, key: NodeKey, why: &str) {
         self.observe(key, |node| {
             node.last_error = Some(why.to_owned());
-            node.health.fell(why)
+            node.health.fell(why);
         });
     }
 
@@ -412,10 +489,12 @@ impl Fleet {
         }
     }
 
-    /// Takes in an event of the node's health, which says whether the node turned by it.
-    fn observe(&mut self, key: NodeKey, event: impl FnOnce(&mut Node) -> bool) {
+    /// Takes in an event of the node's health, and tells it where the node turns by it.
+    fn observe(&mut self, key: NodeKey, event: impl FnOnce(&mut Node)) {
         let Some(node) = self.node_mut(key) else { return };
-        if event(node) {
+        let was_up = node.is_up();
+        event(node);
+        if node.is_up() != was_up {
             let change = match node.down_because() {
                 Some(because) => Change::Down { because: because.to_owned() },
                 None => Change::Up,

@@ -1,59 +1,116 @@
-//! Reads from one node over HTTP/1.1, on whatever stream the network gives, and keeps the connection while the node does.
-//! Absent: what is read, and how long it may take.
+//! Asks one node over HTTP/1.1, on whatever stream the network gives, and keeps the connection while the node does.
+//! Absent: what is asked, and how long it may take; posts of sentences, which are a lane's.
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, Response, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::Ended;
 use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
 use crate::network::{NoConnection, connect_within};
 
-/// The connection to one node.
-#[derive(Default)]
-pub(super) struct Reader {
-    open: Option<SendRequest<Empty<Bytes>>>,
+/// Longest answer to a question, in bytes: ten thousand copies, each with room for other writings of the same.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why a node gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswered {
+    /// Nobody listens there.
+    #[error("{0}")]
+    Refused(String),
+    /// What else went wrong.
+    #[error("{0}")]
+    Failed(String),
+    /// It answered, with this status.
+    #[error("it answered {0}")]
+    Status(StatusCode),
 }
 
-impl Reader {
+/// The connection to one node.
+#[derive(Default)]
+pub(crate) struct NodeClient {
+    open: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl NodeClient {
     /// Asks the node for `path`. The answer's body is still to be read.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &mut self,
         balancer: &Balancer,
         endpoint: &Endpoint,
         path: &str,
         accept: &str,
-    ) -> Result<Response<Incoming>, Ended> {
+    ) -> Result<Response<Incoming>, Unanswered> {
+        self.send(balancer, endpoint, Method::GET, path, accept, Bytes::new()).await
+    }
+
+    /// Posts `question` as JSON to `path`, and reads the answer as JSON.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &mut self,
+        balancer: &Balancer,
+        endpoint: &Endpoint,
+        path: &str,
+        question: &impl Serialize,
+    ) -> Result<T, Unanswered> {
+        let body = serde_json::to_vec(question).map_err(|error| Unanswered::Failed(error.to_string()))?;
+        let answered =
+            self.send(balancer, endpoint, Method::POST, path, "application/json", body.into()).await?;
+        if answered.status() != StatusCode::OK {
+            return Err(Unanswered::Status(answered.status()));
+        }
+        let body = Limited::new(answered.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let bytes = body.map_err(|error| Unanswered::Failed(error.to_string()))?.to_bytes();
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Unanswered::Failed(format!("its answer is not usable: {error}")))
+    }
+
+    async fn send(
+        &mut self,
+        balancer: &Balancer,
+        endpoint: &Endpoint,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Unanswered> {
         let was_idle = self.open.as_ref().is_some_and(|open| !open.is_closed());
-        match self.try_get(balancer, endpoint, path, accept).await {
-            // A connection that ended while it was idle says nothing about the node.
-            Err(Ended::Failed(_)) if was_idle => self.try_get(balancer, endpoint, path, accept).await,
+        let request = || {
+            let mut request = Request::builder()
+                .method(method.clone())
+                .uri(format!("{}{path}", endpoint.base))
+                .header(header::HOST, &endpoint.authority)
+                .header(header::ACCEPT, accept);
+            if method == Method::POST {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+            }
+            if let Some(token) = &balancer.node_token {
+                request = request.header(header::AUTHORIZATION, token.header_value());
+            }
+            let request = request.body(Full::new(body.clone()));
+            request.map_err(|error| Unanswered::Failed(error.to_string()))
+        };
+        match self.try_send(balancer, endpoint, request()?).await {
+            // A connection that ended while it was idle says nothing about the node. No question does harm twice.
+            Err(Unanswered::Failed(_)) if was_idle => self.try_send(balancer, endpoint, request()?).await,
             answered => answered,
         }
     }
 
-    async fn try_get(
+    async fn try_send(
         &mut self,
         balancer: &Balancer,
         endpoint: &Endpoint,
-        path: &str,
-        accept: &str,
-    ) -> Result<Response<Incoming>, Ended> {
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
         let mut connection = match self.open.take() {
             Some(open) if !open.is_closed() => open,
             _ => connect(balancer, endpoint).await?,
         };
-        let mut request = Request::get(format!("{}{path}", endpoint.base))
-            .header(header::HOST, &endpoint.authority)
-            .header(header::ACCEPT, accept);
-        if let Some(token) = &balancer.node_token {
-            request = request.header(header::AUTHORIZATION, token.header_value());
-        }
-        let request = request.body(Empty::new()).map_err(|error| Ended::Failed(error.to_string()))?;
         connection.ready().await?;
         let response = connection.send_request(request).await?;
         self.open = Some(connection);
@@ -61,11 +118,11 @@ impl Reader {
     }
 }
 
-async fn connect(balancer: &Balancer, endpoint: &Endpoint) -> Result<SendRequest<Empty<Bytes>>, Ended> {
+async fn connect(balancer: &Balancer, endpoint: &Endpoint) -> Result<SendRequest<Full<Bytes>>, Unanswered> {
     let time = balancer.lane_limits.connect_timeout;
     let stream = connect_within(&*balancer.network, endpoint, time).await.map_err(|error| match error {
-        NoConnection::Failed(_) => Ended::Refused(error.to_string()),
-        NoConnection::TimedOut(_) => Ended::Failed(error.to_string()),
+        NoConnection::Failed(_) => Unanswered::Refused(error.to_string()),
+        NoConnection::TimedOut(_) => Unanswered::Failed(error.to_string()),
     })?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     // It ends with the sender and the last body; how, shows where the body is read.
@@ -73,7 +130,7 @@ async fn connect(balancer: &Balancer, endpoint: &Endpoint) -> Result<SendRequest
     Ok(sender)
 }
 
-impl From<hyper::Error> for Ended {
+impl From<hyper::Error> for Unanswered {
     fn from(error: hyper::Error) -> Self {
         // hyper hides the cause behind its own words.
         let mut cause: &dyn std::error::Error = &error;

@@ -38,22 +38,23 @@ pub(crate) enum Failure {
         /// What was seen instead of an answer.
         why: String,
     },
-    /// A node answered what no node may answer.
-    BadAnswer {
-        /// The sentence.
-        id: SentenceId,
+    /// It waited for the node, which did not answer those before it. It was never sent.
+    Waited {
         /// The node.
         node: String,
-        /// What is wrong with it.
-        why: String,
     },
 }
 
 impl Failure {
+    /// Whether the sentence may be stored all the same.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::InDoubt { .. } | Self::InDoubtOnce { .. })
+    }
+
     /// Whether the same post may succeed a little later, and after how many seconds.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::NoNode(_) | Self::LaneFull { .. } | Self::InDoubt { .. } => Some(1),
+            Self::NoNode(_) | Self::LaneFull { .. } | Self::InDoubt { .. } | Self::Waited { .. } => Some(1),
             _ => None,
         }
     }
@@ -90,11 +91,12 @@ impl From<Failure> for Problem {
                     .with_remedy("look for the sentence with GET /sentence before posting it again")
                     .with_doubt()
             }
-            Failure::BadAnswer { id, node, why } => {
-                Self::of(Kind::BadAnswer, format!("node {node} answered what no node may answer: {why}"))
-                    .with_remedy(format!("repeat the post with the id {id}: it is stored once"))
-                    .with_doubt()
-            }
+            Failure::Waited { node } => Self::of(
+                Kind::Overloaded,
+                format!("the sentence waited for node {node}, which answers nothing"),
+            )
+            .with_remedy("repeat the post a little later; GET /fleet tells how each node stands")
+            .with_message("overloaded"),
         }
     }
 }

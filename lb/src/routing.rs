@@ -1,14 +1,24 @@
-//! PURE. Where sentences go: the fleet, the decisions taken over it, and the ids that are known to be somewhere. Choosing
-//! a node, reserving its place and noting both are one step. Absent: the lock around that step; the rule, which is in
-//! `policy.rs`.
+//! PURE. Where sentences go: the fleet, the decisions taken over it, the ids that are known to be somewhere, and those that
+//! may be in more than one place. Choosing a node, reserving its place and noting both are one step. Absent: the lock
+//! around that step; the rule, which is in `policy.rs`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use wire::{Date, FleetView, Problem, Report, SentenceId};
 
 use crate::decisions::Decisions;
-use crate::fleet::{Assignment, Fleet, NodeKey};
+use crate::doubt::Doubt;
+use crate::fleet::{Assignment, Fleet, NodeKey, Protocol};
+use crate::homes::{Home, Homes};
 use crate::known_ids::KnownIds;
 use crate::problem::Failure;
 use crate::sentence::Sentence;
+
+/// An id of version 7 that is younger than this was surely not posted before: this balancer would still know it.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long after its start a balancer takes every client's id for one that an earlier run may have sent somewhere. It
+/// is also how far a client's clock may be ahead.
+const WARY: Duration = Duration::from_secs(30);
 
 /// The fleet, and what was decided over it.
 pub(crate) struct Routing {
@@ -18,55 +28,334 @@ pub(crate) struct Routing {
     pub(crate) decisions: Decisions,
     /// Where ids have gone that may come again.
     pub(crate) known_ids: KnownIds,
+    /// The places where sentences lie.
+    pub(crate) homes: Homes,
+    /// The sentences that may lie in more than one.
+    pub(crate) doubt: Doubt,
+    started: Instant,
+}
+
+/// The moment of a choice, on both clocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    /// For ages and deadlines.
+    pub(crate) now: Instant,
+    /// For dates.
+    pub(crate) wall: Date,
+}
+
+/// Where a sentence has been on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Journey {
+    /// Nodes that do not get it any more: they surely did not store it now, or were left in doubt.
+    pub(crate) tried: Vec<NodeKey>,
+    /// The place in which it may lie already, by this post or by an earlier one.
+    pub(crate) may_lie: Option<Home>,
+    /// Whether the sentence was noted as in doubt when it was sent on.
+    pub(crate) is_noted: bool,
+}
+
+/// What the nodes that can be asked said of a sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// The nodes that hold it.
+    pub(crate) holders: Vec<NodeKey>,
+    /// Places that could not be asked.
+    pub(crate) away: Vec<Home>,
+}
+
+/// What follows for a sentence.
+pub(crate) enum Chosen {
+    /// It goes to a node, whose place is reserved.
+    To(Choice),
+    /// The nodes must be asked first whether they hold it.
+    AskFirst,
 }
 
 /// A node for a sentence, already reserved.
 pub(crate) struct Choice {
     /// The reservation.
     pub(crate) assignment: Assignment,
-    /// Whether an earlier post of the same id went there.
-    pub(crate) is_repeat: bool,
+    /// The place in which the sentence may lie already, where the node leads there.
+    pub(crate) may_lie: Option<Home>,
+    /// Whether the sentence is in doubt, so that the end of this post matters.
+    pub(crate) is_noted: bool,
+    /// The record that must be on disk before the sentence is sent: it may lie elsewhere too.
+    pub(crate) record: Option<Vec<u8>>,
 }
 
 impl Routing {
     /// Nothing is decided yet.
-    pub(crate) fn new(fleet: Fleet) -> Self {
-        Self { fleet, decisions: Decisions::default(), known_ids: KnownIds::default() }
+    pub(crate) fn new(fleet: Fleet, started: Instant) -> Self {
+        Self {
+            fleet,
+            decisions: Decisions::default(),
+            known_ids: KnownIds::default(),
+            homes: Homes::default(),
+            doubt: Doubt::default(),
+            started,
+        }
     }
 
-    /// Chooses a node for the sentence, none of `tried`, and reserves its place. A client's id that has come before goes
-    /// where it went then.
+    /// Chooses a node for the sentence, none of those tried, and reserves its place. One that may lie somewhere goes there;
+    /// where that cannot be had it goes elsewhere, and is in doubt from then on. `finding` is what the nodes said of it,
+    /// once they were asked.
     ///
     /// # Errors
     /// Says why no node can take the sentence; nothing is reserved then.
     pub(crate) fn choose(
         &mut self,
         sentence: &Sentence<'_>,
-        now: Instant,
-        tried: &[NodeKey],
-    ) -> Result<Choice, Failure> {
-        let Self { fleet, decisions, known_ids } = self;
-        // A sentence that was tried somewhere is on its way already, and surely not stored there.
-        let is_first = sentence.is_clients && tried.is_empty();
-        let before = is_first.then(|| known_ids.of(sentence.id)).flatten().and_then(|key| fleet.node(key));
-        let before = before.map(|node| (node.key, node.name.clone()));
-        let is_repeat = before.is_some();
-        let assignment = match before {
-            None => fleet.assign(now, tried).map_err(Failure::NoNode)?,
-            Some((key, node)) => {
-                let others: Vec<NodeKey> =
-                    fleet.nodes().iter().map(|node| node.key).filter(|other| *other != key).collect();
-                fleet.assign(now, &others).map_err(|_| Failure::InDoubt {
-                    id: sentence.id,
-                    node,
-                    why: "an earlier post of this id went there, and it takes none now".to_owned(),
-                })?
+        at: Moment,
+        journey: &Journey,
+        finding: Option<&Finding>,
+    ) -> Result<Chosen, Failure> {
+        let id = sentence.id;
+        let known = self.known(sentence);
+        let homes = self.doubt.homes(id).chain(known).chain(journey.may_lie);
+        if let Some(choice) = self.first_within_reach(homes.collect(), id, at, journey) {
+            return Ok(Chosen::To(choice));
+        }
+        let mut left: Vec<Home> = journey.may_lie.into_iter().chain(self.doubt.homes(id).next()).collect();
+        // A node that was tried surely does not hold it by that, or it would be where the sentence may lie.
+        left.extend(known.filter(|home| {
+            let node = self.fleet.at_home(*home);
+            !node.is_some_and(|node| journey.tried.contains(&node.key))
+        }));
+        let is_surely_sent = match finding {
+            _ if !left.is_empty() => true,
+            None if journey.tried.is_empty() && self.may_be_repeat(sentence, at) => {
+                return Ok(Chosen::AskFirst);
+            }
+            None => false,
+            Some(finding) => {
+                if let Some(choice) = self.of_holders(id, at, finding) {
+                    return Ok(Chosen::To(choice));
+                }
+                let holders = finding.holders.iter().filter_map(|key| self.fleet.node(*key)?.home);
+                let away = finding.away.iter().map(|home| self.known_by_now(*home));
+                left = away.chain(holders).collect();
+                !finding.holders.is_empty()
             }
         };
-        if sentence.is_clients {
-            known_ids.note(sentence.id, assignment.node());
+        self.by_rule(sentence, at, &journey.tried, &left, is_surely_sent)
+    }
+
+    fn known(&self, sentence: &Sentence<'_>) -> Option<Home> {
+        let home = self.known_ids.of(sentence.id).filter(|_| sentence.is_clients)?;
+        // What was known by the name of a node alone counts for as long as that node is there.
+        let is_store = self.homes.name(home).is_some_and(|name| name.store.is_some());
+        (is_store || self.fleet.at_home(home).is_some()).then_some(home)
+    }
+
+    /// The place of a node that was asked, which may have told its store since.
+    fn known_by_now(&self, home: Home) -> Home {
+        let name = self.homes.name(home).filter(|name| name.store.is_none());
+        name.and_then(|name| self.fleet.named(&name.node)?.home).unwrap_or(home)
+    }
+
+    /// The sentence goes to the first of these places that can be had.
+    fn first_within_reach(
+        &mut self,
+        homes: Vec<Home>,
+        id: SentenceId,
+        at: Moment,
+        journey: &Journey,
+    ) -> Option<Choice> {
+        homes.into_iter().find_map(|home| {
+            let node = self.fleet.at_home(home).filter(|node| !journey.tried.contains(&node.key))?.key;
+            let left = journey.may_lie.filter(|left| *left != home);
+            self.back_to(id, node, at, left.as_slice())
+        })
+    }
+
+    /// The sentence goes to a node that holds it. Where several do, all copies but one will be taken back.
+    fn of_holders(&mut self, id: SentenceId, at: Moment, finding: &Finding) -> Option<Choice> {
+        finding.holders.iter().find_map(|holder| {
+            let others = finding.holders.iter().filter(|other| *other != holder);
+            let others: Vec<Home> = others.filter_map(|other| self.fleet.node(*other)?.home).collect();
+            self.back_to(id, *holder, at, &others)
+        })
+    }
+
+    /// The sentence goes to the node that may hold it, although it may lie in the places `left` too.
+    fn back_to(&mut self, id: SentenceId, node: NodeKey, at: Moment, left: &[Home]) -> Option<Choice> {
+        let assignment = self.fleet.assign_to(node, at.now)?;
+        self.decisions.record(id, at.now, &assignment, self.fleet.compared());
+        let home = self.home_of(node);
+        if let Some(home) = home {
+            self.known_ids.note(id, home);
         }
-        decisions.record(sentence.id, now, &assignment, fleet.compared());
-        Ok(Choice { assignment, is_repeat })
+        let is_noted = !left.is_empty() || self.doubt.homes(id).next().is_some();
+        let record = home.filter(|_| is_noted).map(|home| self.note_doubt(id, left, home, at));
+        // Without a new place there is nothing new to write down.
+        let record = record.filter(|_| !left.is_empty());
+        Some(Choice { assignment, may_lie: home, is_noted, record })
+    }
+
+    /// Notes that the sentence is sent to `to` although it may lie in the places `left`: their nodes are asked for it before
+    /// they are up. Gives the record for the journal.
+    fn note_doubt(&mut self, id: SentenceId, left: &[Home], to: Home, at: Moment) -> Vec<u8> {
+        self.doubt.sent(id, left, to, at.wall);
+        for left in left {
+            let node = self.fleet.at_home(*left).map(|node| node.key);
+            node.into_iter().for_each(|node| self.fleet.must_reconcile(node));
+        }
+        self.doubt.record(&[id], &self.homes)
+    }
+
+    /// The sentence goes to the node that the rule chooses, although it may lie in the places `left`.
+    fn by_rule(
+        &mut self,
+        sentence: &Sentence<'_>,
+        at: Moment,
+        tried: &[NodeKey],
+        left: &[Home],
+        is_surely_sent: bool,
+    ) -> Result<Chosen, Failure> {
+        let id = sentence.id;
+        let mut avoid = tried.to_vec();
+        if !left.is_empty() {
+            // A node that cannot be asked later is no place for a sentence of which one copy may have to go.
+            let unasked = |home: &Home| self.homes.name(*home).is_none_or(|name| name.store.is_none());
+            let why = if self.doubt.is_full() {
+                Some("there are too many such sentences")
+            } else if is_surely_sent && left.iter().any(unasked) {
+                Some("it cannot be asked for it later")
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                return Err(self.in_doubt(id, left, why));
+            }
+            avoid.extend(self.fleet.nodes().iter().filter(|node| !node.has_store()).map(|node| node.key));
+        }
+        let assigned = self.fleet.assign(at.now, &avoid);
+        let assignment = assigned.map_err(|no_node| match is_surely_sent {
+            true => self.in_doubt(id, left, &no_node.to_string()),
+            false => Failure::NoNode(no_node),
+        })?;
+        self.decisions.record(id, at.now, &assignment, self.fleet.compared());
+        let matters = sentence.is_clients || !left.is_empty();
+        let home = if matters { self.home_of(assignment.node()) } else { None };
+        if sentence.is_clients
+            && let Some(home) = home
+        {
+            self.known_ids.note(id, home);
+        }
+        let record = home.filter(|_| !left.is_empty()).map(|home| self.note_doubt(id, left, home, at));
+        Ok(Chosen::To(Choice { assignment, may_lie: None, is_noted: record.is_some(), record }))
+    }
+
+    /// The sentence is not sent to the node after all, because what must be on disk before cannot be written.
+    pub(crate) fn withdraw(&mut self, id: SentenceId, node: NodeKey, why: &str) -> Failure {
+        self.fleet.released(node, 1, false);
+        let only = self.home_of(node).and_then(|home| self.doubt.withdraw(id, home));
+        if let Some(home) = only {
+            self.known_ids.note_doubt(id, home);
+        }
+        self.in_doubt(id, only.as_slice(), why)
+    }
+
+    /// What is told of a sentence that could not go on, because of `why`, although it may lie somewhere.
+    pub(crate) fn in_doubt_because(&self, id: SentenceId, may_lie: Option<Home>, why: Failure) -> Failure {
+        if why.is_in_doubt() {
+            return why;
+        }
+        let first = self.doubt.homes(id).last().or(may_lie);
+        self.in_doubt(id, first.as_slice(), &Problem::from(why).detail)
+    }
+
+    fn in_doubt(&self, id: SentenceId, left: &[Home], why: &str) -> Failure {
+        let name = left.last().and_then(|home| self.homes.name(*home));
+        let node = name.map(|name| name.node.clone()).unwrap_or_default();
+        let why = format!("an earlier post of this id went there, it takes none now, and {why}");
+        Failure::InDoubt { id, node, why }
+    }
+
+    /// Whether the sentence may have been posted before, by way of an earlier run of this balancer or of another one, or so
+    /// long ago that it is forgotten here.
+    fn may_be_repeat(&self, sentence: &Sentence<'_>, at: Moment) -> bool {
+        if !sentence.is_clients || self.fleet.nodes().len() < 2 {
+            return false;
+        }
+        let is_wary = at.now.saturating_duration_since(self.started) < WARY;
+        is_wary || age(sentence.id, at.wall).is_none_or(|age| age > FRESH)
+    }
+
+    /// Whether a sentence that may lie in `home` can go elsewhere: the place must be one that can be asked later, and there
+    /// must be another node than `key` that can be asked too.
+    pub(crate) fn has_refuge(&self, key: NodeKey, home: Home) -> bool {
+        let can_be_asked = self.homes.name(home).is_some_and(|name| name.store.is_some());
+        can_be_asked && !self.doubt.is_full() && self.fleet.has_refuge(key)
+    }
+
+    /// Where the sentences of a node lie.
+    pub(crate) fn home_of(&mut self, key: NodeKey) -> Option<Home> {
+        let node = self.fleet.node(key)?;
+        if node.home.is_none() {
+            let home = self.homes.of_node(&node.name);
+            self.fleet.lies_at(key, Some(home));
+        }
+        self.fleet.node(key)?.home
+    }
+
+    /// Which nodes can be asked whether they hold a sentence, and the places that cannot be asked now. Old nodes know no
+    /// ids: they are neither.
+    pub(crate) fn near_and_away(&mut self) -> (Vec<NodeKey>, Vec<Home>) {
+        let keys: Vec<NodeKey> = self.fleet.nodes().iter().map(|node| node.key).collect();
+        let (mut near, mut away) = (Vec::new(), Vec::new());
+        for key in keys {
+            let Some(node) = self.fleet.node(key) else { continue };
+            let knows_ids = node.has_store() || node.protocol.is_none();
+            match node.has_store() && node.is_within_reach() {
+                true => near.push(key),
+                false if knows_ids && node.protocol != Some(Protocol::Single) => {
+                    away.extend(self.home_of(key));
+                }
+                false => {}
+            }
+        }
+        (near, away)
+    }
+
+    /// The fleet as `GET /fleet` tells it.
+    pub(crate) fn view(&self, at: Moment) -> FleetView {
+        self.fleet.view(&self.doubt, at.now, at.wall)
+    }
+
+    /// A node reported. A store that sentences in doubt may lie on is asked for them before its node is up.
+    pub(crate) fn reported(&mut self, key: NodeKey, report: &Report, now: Instant) {
+        let Some(node) = self.fleet.node(key) else { return };
+        let (name, before) = (node.name.clone(), node.home);
+        let by_name = self.homes.of_node(&name);
+        let home = match report.store {
+            Some(store) => self.homes.of_store(store, &name),
+            None => by_name,
+        };
+        if before != Some(home) {
+            if home != by_name {
+                self.doubt.rename(by_name, home);
+            }
+            self.fleet.lies_at(key, Some(home));
+            if self.doubt.count(home) > 0 {
+                self.fleet.must_reconcile(key);
+            }
+        }
+        self.fleet.reported(key, report, now);
     }
 }
+
+/// The age of an id of version 7, by the clock of whoever made it; `None` for another one, and for one that lies ahead.
+fn age(id: SentenceId, wall: Date) -> Option<Duration> {
+    /// Clocks that agree to a second make ids of version 7 that are fresh.
+    const AHEAD_MICROS: i64 = 1_000_000;
+    let timestamp = id.0.get_timestamp().filter(|_| id.0.get_version_num() == 7)?;
+    let (seconds, nanos) = timestamp.to_unix();
+    let made = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000))?;
+    let age = wall.unix_micros().checked_sub(made)?;
+    (age > -AHEAD_MICROS).then(|| Duration::from_micros(u64::try_from(age).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,9 @@ use crate::clock;
 use crate::config::{Config, NodeConfig};
 use crate::door;
 use crate::http::FullServer;
+use crate::journal::Journal;
 use crate::network::Tcp;
+use crate::reconcile;
 use crate::turns;
 use crate::watch::Watches;
 use crate::worker::Worker;
@@ -48,7 +50,9 @@ pub async fn run(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let seed = u64::try_from(clock::wall().unix_micros()).unwrap_or(1);
-    let (balancer, mut turns) = Balancer::new(&config, Box::new(Tcp), seed, clock::now());
+    let journal = Journal::open(config.data_dir.as_deref()).map_err(io::Error::other)?;
+    let balancer = Balancer::new(&config, Box::new(Tcp), journal, seed, clock::now());
+    let (balancer, mut turns) = balancer.map_err(io::Error::other)?;
     let mut watches = Watches::new(Arc::clone(&balancer), config.poll_interval);
     let mut first_reports = watches.follow();
     // Whoever is told that the balancer is ready may post at once. A node that stays silent does not hold it up.
@@ -60,8 +64,14 @@ pub async fn run(
     let door_handle = doors.handle();
     let serving = tokio::spawn(doors);
     ready(address);
+    if config.data_dir.is_none() {
+        tracing::warn!(
+            "without --data-dir the in-doubt journal is in memory: a restart forgets what is in doubt"
+        );
+    }
     turns::tell_start(&mut turns, &balancer);
     tokio::spawn(turns::tell_all(turns, Arc::clone(&balancer)));
+    tokio::spawn(reconcile::run(Arc::clone(&balancer)));
 
     loop {
         tokio::select! {

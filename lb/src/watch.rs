@@ -1,8 +1,6 @@
 //! Watches the nodes: a report stream for each, or polls of `GET /usage` where a node is too old for streams. Runs
 //! beside the workers and wakes them for nothing. Absent: what a report means, which is the fleet's.
 
-mod reader;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +16,9 @@ use wire::{Report, Usage};
 use crate::balancer::Balancer;
 use crate::clock;
 use crate::endpoint::Endpoint;
-use crate::fleet::{NodeKey, Protocol};
+use crate::fleet::{Node, NodeKey, Protocol};
+use crate::node_client::{NodeClient, Unanswered};
 use crate::random::Random;
-use reader::Reader;
 
 /// Longest report, in bytes.
 const MAX_REPORT_BYTES: usize = 1024 * 1024;
@@ -76,7 +74,7 @@ impl Watches {
                 times: self.times,
                 key,
                 endpoint,
-                reader: Reader::default(),
+                client: NodeClient::default(),
                 random: Random::new(self.balancer.seed ^ u64::from(key.slot) << 32 ^ u64::from(key.life)),
                 heard: Some(heard.clone()),
             };
@@ -100,7 +98,7 @@ struct Watch {
     times: Times,
     key: NodeKey,
     endpoint: Endpoint,
-    reader: Reader,
+    client: NodeClient,
     random: Random,
     /// Dropped with the first word from the node, or about it.
     heard: Option<mpsc::Sender<()>>,
@@ -113,6 +111,15 @@ enum Ended {
     /// Nobody listens there.
     Refused(String),
     Failed(String),
+}
+
+impl From<Unanswered> for Ended {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Refused(why) => Self::Refused(why),
+            Unanswered::Failed(_) | Unanswered::Status(_) => Self::Failed(unanswered.to_string()),
+        }
+    }
 }
 
 impl Watch {
@@ -135,10 +142,10 @@ impl Watch {
 
     /// Reads the node's report stream to its end.
     async fn stream(&mut self) -> Ended {
-        let asked = self.reader.get(&self.balancer, &self.endpoint, "/report/stream", "text/event-stream");
+        let asked = self.client.get(&self.balancer, &self.endpoint, "/report/stream", "text/event-stream");
         let response = match timeout(self.times.connect + self.times.silence, asked).await {
             Ok(Ok(response)) => response,
-            Ok(Err(ended)) => return ended,
+            Ok(Err(ended)) => return ended.into(),
             Err(_) => return Ended::Failed("no answer to GET /report/stream".to_owned()),
         };
         match response.status() {
@@ -152,7 +159,7 @@ impl Watch {
             let bytes = match timeout(self.times.silence, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
                 Ok(None) => return Ended::Failed("the report stream ended".to_owned()),
-                Ok(Some(Err(error))) => return error.into(),
+                Ok(Some(Err(error))) => return Unanswered::from(error).into(),
                 Err(_) => return Ended::Failed(format!("no report for {:?}", self.times.silence)),
             };
             if let Err(error) = events.push(&bytes) {
@@ -169,10 +176,14 @@ impl Watch {
 
     fn take(&mut self, report: &Report) {
         self.heard = None;
-        self.balancer.step(|routing| {
+        let must_be_asked = self.balancer.step(|routing| {
             routing.fleet.speaks(self.key, Protocol::Batch);
-            routing.fleet.reported(self.key, report, clock::now());
+            routing.reported(self.key, report, clock::now());
+            routing.fleet.node(self.key).is_some_and(Node::must_be_reconciled)
         });
+        if must_be_asked {
+            self.balancer.doubt_changed.notify_one();
+        }
     }
 
     /// Polls an old node, until it is time to see whether it still is one.
@@ -197,7 +208,7 @@ impl Watch {
         let silence = self.times.silence;
         let read = async {
             let response =
-                self.reader.get(&self.balancer, &self.endpoint, "/usage", "application/json").await?;
+                self.client.get(&self.balancer, &self.endpoint, "/usage", "application/json").await?;
             match response.status() {
                 StatusCode::OK => {}
                 StatusCode::NOT_FOUND => return Err(Ended::Unsupported),

@@ -2,6 +2,8 @@
 //! one way that every sentence takes from a body to a lane, whichever door it came through. Absent: sockets; the choice itself.
 
 mod lane;
+mod lookup;
+mod parked;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,11 +15,14 @@ use crate::buffers::Buffers;
 use crate::clock;
 use crate::coarse_clock::{CoarseClock, TICK};
 use crate::config::ClientLimits;
-use crate::fleet::{NoNode, NodeKey};
+use crate::fleet::{Assignment, NoNode, NodeKey};
+use crate::journal::{NotWritten, Writing};
 use crate::problem::Failure;
-use crate::routing::Choice;
+use crate::routing::{Choice, Chosen, Finding, Journey};
 use crate::sentence::Sentence;
 use lane::{Item, Lane};
+use lookup::Lookup;
+use parked::Parked;
 
 /// What one thread owns.
 pub(crate) struct Worker {
@@ -29,18 +34,20 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<CoarseClock>,
     /// Its connections' buffers.
     pub(crate) buffers: Rc<Buffers>,
+    /// The sentences about which the nodes are asked first.
+    lookup: Lookup,
     /// The lane of each node, by its key's slot.
     lanes: RefCell<Vec<Option<Rc<Lane>>>>,
 }
 
 /// A sentence for which there is no place.
-pub(crate) struct Unplaced {
-    /// Nodes that surely did not store it.
-    pub(crate) tried: Vec<NodeKey>,
+struct Unplaced {
+    /// Where it has been.
+    journey: Journey,
     /// Who waits for the answer.
-    pub(crate) reply: Reply,
+    reply: Reply,
     /// Why there is none.
-    pub(crate) why: Failure,
+    why: Failure,
 }
 
 impl Worker {
@@ -51,6 +58,7 @@ impl Worker {
             client_limits,
             clock: Rc::default(),
             buffers: Rc::default(),
+            lookup: Lookup::default(),
             lanes: RefCell::default(),
         })
     }
@@ -80,49 +88,167 @@ impl Worker {
 
     /// Sends a sentence on its way.
     pub(crate) fn route(self: &Rc<Self>, sentence: Sentence<'_>, reply: Reply) {
-        self.place(sentence, Vec::new(), reply);
+        self.place(sentence, Journey::default(), reply);
     }
 
-    /// Chooses a node for the sentence, not one of `tried`, and puts it into that node's lane; fails it when there is
-    /// none.
-    pub(crate) fn place(self: &Rc<Self>, sentence: Sentence<'_>, tried: Vec<NodeKey>, reply: Reply) {
-        if let Err(unplaced) = self.offer(sentence, tried, reply) {
-            if sentence.is_clients && !unplaced.tried.is_empty() {
-                self.balancer.step(|routing| routing.known_ids.forget(sentence.id));
-            }
-            self.balancer.counters.refused.add(1);
-            unplaced.reply.settle(Err(unplaced.why));
+    /// Chooses a node for the sentence and puts it into that node's lane; fails it when there is none.
+    fn place(self: &Rc<Self>, sentence: Sentence<'_>, journey: Journey, reply: Reply) {
+        if let Err(unplaced) = self.offer(sentence, journey, reply) {
+            self.fail(&sentence, unplaced);
         }
     }
 
     /// As [`Worker::place`], but gives a sentence back for which there is no place.
-    pub(crate) fn offer(
+    fn offer(
         self: &Rc<Self>,
         sentence: Sentence<'_>,
-        tried: Vec<NodeKey>,
+        journey: Journey,
         reply: Reply,
     ) -> Result<(), Unplaced> {
-        let chosen = self.balancer.step(|routing| routing.choose(&sentence, clock::now(), &tried));
-        let Choice { assignment, is_repeat } = match chosen {
-            Ok(choice) => choice,
-            Err(why) => return Err(Unplaced { tried, reply, why }),
+        self.offer_found(sentence, journey, reply, None)
+    }
+
+    /// Sends a sentence on its way about which the nodes were asked.
+    fn place_found(self: &Rc<Self>, parked: Parked<Reply>, finding: &Finding) {
+        let Parked { text, journey, waiter } = parked;
+        let sentence = text.sentence();
+        if let Err(unplaced) = self.offer_found(sentence, journey, waiter, Some(finding)) {
+            self.fail(&sentence, unplaced);
+        }
+    }
+
+    /// As [`Worker::offer`], for a sentence that the nodes were asked about, where `finding` says what they said.
+    fn offer_found(
+        self: &Rc<Self>,
+        sentence: Sentence<'_>,
+        journey: Journey,
+        reply: Reply,
+        finding: Option<&Finding>,
+    ) -> Result<(), Unplaced> {
+        let at = clock::moment();
+        let chosen = self.balancer.step(|routing| {
+            let chosen = routing.choose(&sentence, at, &journey, finding)?;
+            // Records stand in the journal in the order of what they tell.
+            Ok(match chosen {
+                Chosen::To(mut choice) => {
+                    let record = choice.record.take();
+                    let writing = record.map(|record| self.balancer.journal.append(record));
+                    Some((choice, writing))
+                }
+                Chosen::AskFirst => None,
+            })
+        });
+        match chosen {
+            Ok(Some((choice, writing))) => self.enter(sentence, journey, reply, choice, writing),
+            Ok(None) => {
+                self.lookup.ask(self, Parked::new(&sentence, journey, reply));
+                Ok(())
+            }
+            Err(why) => Err(Unplaced { journey, reply, why }),
+        }
+    }
+
+    /// Puts a sentence into the lane of the node that was chosen for it, once what must be on disk before is there.
+    fn enter(
+        self: &Rc<Self>,
+        sentence: Sentence<'_>,
+        journey: Journey,
+        reply: Reply,
+        choice: Choice,
+        writing: Option<Writing>,
+    ) -> Result<(), Unplaced> {
+        let Choice { assignment, may_lie, is_noted, .. } = choice;
+        let here = Journey { tried: journey.tried.clone(), may_lie, is_noted };
+        let Some(writing) = writing else {
+            return self.push(sentence, assignment, here, reply).map_err(|(reply, why)| Unplaced {
+                journey,
+                reply,
+                why,
+            });
         };
+        let (worker, parked) = (Rc::clone(self), Parked::new(&sentence, here, reply));
+        tokio::task::spawn_local(async move {
+            let written = writing.end().await;
+            worker.enter_noted(parked, assignment, written);
+        });
+        Ok(())
+    }
+
+    /// The record of a sentence that is in doubt is written, or cannot be.
+    fn enter_noted(
+        self: &Rc<Self>,
+        parked: Parked<Reply>,
+        assignment: Assignment,
+        written: Result<(), NotWritten>,
+    ) {
+        let Parked { text, journey: here, waiter: reply } = parked;
+        let sentence = text.sentence();
+        let unplaced = match written {
+            Ok(()) => match self.push(sentence, assignment, here.clone(), reply) {
+                Ok(()) => return,
+                Err((reply, why)) => Unplaced { journey: here, reply, why },
+            },
+            Err(error) => {
+                let why = self
+                    .balancer
+                    .step(|routing| routing.withdraw(sentence.id, assignment.node(), &error.to_string()));
+                Unplaced { journey: here, reply, why }
+            }
+        };
+        self.fail(&sentence, unplaced);
+    }
+
+    /// Puts a sentence into the lane of its node. Where there is no place its reservation ends.
+    fn push(
+        self: &Rc<Self>,
+        sentence: Sentence<'_>,
+        assignment: Assignment,
+        journey: Journey,
+        waiter: Reply,
+    ) -> Result<(), (Reply, Failure)> {
         let why = match self.lane(assignment.node()) {
             Some(lane) if lane.has_room() => {
-                lane.push(Item { sentence, assignment, tried, waiter: reply });
+                lane.push(Item { sentence, assignment, journey, waiter });
                 return Ok(());
             }
             Some(lane) => Failure::LaneFull { node: lane.name().to_owned() },
             // Removed between the choice and here.
             None => Failure::NoNode(NoNode::NoneConfigured),
         };
+        let is_first = journey.may_lie.is_none() && !journey.is_noted;
         self.balancer.step(|routing| {
             routing.fleet.released(assignment.node(), 1, false);
-            if sentence.is_clients && !is_repeat {
+            if journey.is_noted {
+                routing.doubt.ended(sentence.id);
+            }
+            if sentence.is_clients && is_first {
                 routing.known_ids.forget(sentence.id);
             }
         });
-        Err(Unplaced { tried, reply, why })
+        Err((waiter, why))
+    }
+
+    /// Fails a sentence that waited in a lane for all of its time, and was never sent.
+    fn fail_waited(&self, item: Item<'_>, node: &str) {
+        let Item { sentence, journey, waiter: reply, .. } = item;
+        let why = Failure::Waited { node: node.to_owned() };
+        self.fail(&sentence, Unplaced { journey, reply, why });
+    }
+
+    /// Fails a sentence for which there is no place.
+    fn fail(&self, sentence: &Sentence<'_>, unplaced: Unplaced) {
+        let Unplaced { journey, reply, why } = unplaced;
+        let why = self.balancer.step(|routing| {
+            if journey.may_lie.is_some() || journey.is_noted {
+                return routing.in_doubt_because(sentence.id, journey.may_lie, why);
+            }
+            if sentence.is_clients && !why.is_in_doubt() {
+                routing.known_ids.forget(sentence.id);
+            }
+            why
+        });
+        self.balancer.counters.refused.add(1);
+        reply.settle(Err(why));
     }
 
     /// The lane of a node; it begins here.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Date, Problem, SentenceId, Share, Source, StoredSentence};
+use crate::{Date, Problem, SentenceId, Share, Source, StoreId, StoredSentence};
 
 /// Which part of the rule decided. On the wire: `database`, `ram`, `cpu`, `down`, `overload`, a policy's name, or the
 /// name of the first node when everything was equal.
@@ -71,6 +71,9 @@ pub struct FleetView {
     pub policy: String,
     /// When this was read, by the balancer's clock.
     pub at: Date,
+    /// Sentences that may lie on more than one node, until those were asked.
+    #[serde(default)]
+    pub in_doubt: u64,
     /// The nodes by name.
     pub nodes: Vec<NodeView>,
 }
@@ -104,6 +107,15 @@ pub struct NodeView {
     pub traffic: Share,
     /// The newest error, in words.
     pub last_error: Option<String>,
+    /// The identity of the node's store, where it tells one.
+    #[serde(default)]
+    pub store: Option<StoreId>,
+    /// Sentences that may lie on the node and on another one; it is asked for them before it is up.
+    #[serde(default)]
+    pub in_doubt: u64,
+    /// For how long there have been such sentences, in milliseconds.
+    #[serde(default)]
+    pub in_doubt_for_ms: Option<u64>,
     /// `batch` when the node takes `POST /sentences`, `single` when it is an old one, `None` before it is known.
     pub protocol: Option<String>,
 }

@@ -71,6 +71,9 @@ fn node(name: &str, state: NodeState, documents: u64) -> NodeView {
         stored: documents,
         traffic: Share::from_percent(50).unwrap(),
         last_error: None,
+        store: None,
+        in_doubt: 0,
+        in_doubt_for_ms: None,
         protocol: Some("batch".to_owned()),
     }
 }
@@ -85,7 +88,7 @@ fn ready() -> App {
         node("C", NodeState::Draining, 17),
     ];
     let at = "2026-11-23 06:00:00.000000".parse().unwrap();
-    let fleet = Some(FleetView { policy: "count-ram-cpu".to_owned(), at, nodes });
+    let fleet = Some(FleetView { policy: "count-ram-cpu".to_owned(), at, in_doubt: 0, nodes });
     app.update(Event::Tested(address, Ok(Look { millis: 3, fleet })));
     let source = Source { name: "/home/ana/texts/opticks.txt".to_owned(), bytes: TEXT.as_bytes().to_vec() };
     let plan = Plan::new(std::slice::from_ref(&source), Split::Unicode).unwrap();

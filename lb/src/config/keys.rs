@@ -158,7 +158,7 @@ pub const KEYS: &[Key] = &[
         "BALANZA_DATA_DIR",
         "DIR",
         None,
-        "Folder for the in-doubt journal; nothing is written there yet",
+        "Folder for the in-doubt journal; without it a restart forgets what is in doubt",
     ),
     key("log-format", "BALANZA_LOG_FORMAT", "FORMAT", Some("text"), "text or json"),
 ];

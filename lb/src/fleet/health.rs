@@ -39,6 +39,11 @@ impl Health {
         self.down_because.is_none()
     }
 
+    /// Whether it answered last and said that it takes sentences, though it may not have risen by that yet.
+    pub(super) fn is_within_reach(&self) -> bool {
+        self.is_up() || self.good > 0
+    }
+
     /// Why it cannot.
     pub(super) fn down_because(&self) -> Option<&str> {
         self.down_because.as_deref()
@@ -111,6 +116,7 @@ mod tests {
         let mut health = Health::default();
         health.good(TWO_THREE);
         health.fell("refused");
+        assert!(!health.is_within_reach());
         for _ in 0..5 {
             assert!(!health.good(TWO_THREE));
             assert!(!health.failed("time-out", TWO_THREE));

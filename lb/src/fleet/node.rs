@@ -3,11 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use wire::{NodeState, Report, Share, Source, Usage};
+use wire::{NodeState, Report, Share, Source, StoreId, Usage};
 
 use super::NodeKey;
 use super::health::{Health, Hysteresis};
 use super::ledger::{Ledger, Mark, PollMark};
+use crate::homes::Home;
 use crate::policy::Candidate;
 
 /// What a node understands.
@@ -65,6 +66,16 @@ pub struct Node {
     pub load: Option<Load>,
     /// Sentences that were chosen for it.
     pub routed: u64,
+    /// The identity of its store, once it has told one.
+    pub store: Option<StoreId>,
+    /// The place where its sentences lie, once it has told its store.
+    pub(crate) home: Option<Home>,
+    /// The number that posts to it carry, where it tells one.
+    pub fence: Option<u64>,
+    /// Whether sentences that may lie on it were sent elsewhere, and it was not asked for them since.
+    pub(super) unreconciled: bool,
+    /// How often such sentences were sent elsewhere, so that none slips in while the others are asked for.
+    pub(super) left_in_doubt: u64,
     pub(super) health: Health,
     pub(super) ledger: Ledger,
 }
@@ -81,6 +92,11 @@ impl Node {
             protocol: None,
             load: None,
             routed: 0,
+            store: None,
+            home: None,
+            fence: None,
+            unreconciled: false,
+            left_in_doubt: 0,
             health: Health::default(),
             ledger: Ledger::default(),
         }
@@ -88,7 +104,7 @@ impl Node {
 
     /// Its state in `GET /fleet`.
     pub fn state(&self) -> NodeState {
-        match (self.health.is_up(), self.draining) {
+        match (self.is_up(), self.draining) {
             (false, _) => NodeState::Down,
             (true, true) => NodeState::Draining,
             (true, false) => NodeState::Up,
@@ -97,7 +113,28 @@ impl Node {
 
     /// Why it is down.
     pub fn down_because(&self) -> Option<&str> {
-        self.health.down_because()
+        let reconciling = "it is asked for sentences that were sent elsewhere while it was silent";
+        self.health.down_because().or(self.unreconciled.then_some(reconciling))
+    }
+
+    /// Whether it takes sentences, as far as an operator lets it.
+    pub(super) fn is_up(&self) -> bool {
+        self.health.is_up() && !self.unreconciled
+    }
+
+    /// Whether it answered last, so that it can be asked.
+    pub fn is_within_reach(&self) -> bool {
+        self.health.is_within_reach()
+    }
+
+    /// Whether it can be asked for sentences that may lie on it.
+    pub fn must_be_reconciled(&self) -> bool {
+        self.unreconciled && self.is_within_reach()
+    }
+
+    /// Whether its store has an identity, so that it can be asked later for what it was sent.
+    pub fn has_store(&self) -> bool {
+        self.store.is_some()
     }
 
     /// Documents as the rule counts them.
@@ -121,7 +158,12 @@ impl Node {
     }
 
     pub(super) fn can_be_chosen(&self) -> bool {
-        self.health.is_up() && !self.draining
+        self.is_up() && !self.draining
+    }
+
+    /// Whether it can be chosen where no other can.
+    pub(super) fn is_last_resort(&self) -> bool {
+        self.is_within_reach() && !self.draining
     }
 
     pub(super) fn candidate(&self, now: Instant, stale_after: Duration) -> Candidate {
@@ -137,7 +179,9 @@ impl Node {
         }
     }
 
-    pub(super) fn reported(&mut self, report: &Report, now: Instant, hysteresis: Hysteresis) -> bool {
+    pub(super) fn reported(&mut self, report: &Report, now: Instant, hysteresis: Hysteresis) {
+        self.store = report.store;
+        self.fence = report.fence;
         let epoch = epoch_number(&report.epoch);
         self.ledger.observe(Mark { epoch, revision: report.revision, documents: report.documents });
         let sequence = Some((epoch, report.seq));
@@ -147,23 +191,19 @@ impl Node {
             self.load = Some(Load { ram, cpu, source: Some(report.source), at: now, sequence });
         }
         if report.ready {
-            self.health.good(hysteresis)
+            self.health.good(hysteresis);
         } else {
             let why = report.not_ready_because.as_deref().unwrap_or("the node says that it is not ready");
-            self.health.fell(why)
+            self.health.fell(why);
         }
     }
 
-    pub(super) fn polled(
-        &mut self,
-        began: PollMark,
-        usage: &Usage,
-        now: Instant,
-        hysteresis: Hysteresis,
-    ) -> bool {
+    pub(super) fn polled(&mut self, began: PollMark, usage: &Usage, now: Instant, hysteresis: Hysteresis) {
+        // An old node has neither, even if another one was here before it.
+        (self.store, self.fence) = (None, None);
         self.ledger.polled(began, usage.database);
         self.load = Some(Load { ram: usage.ram(), cpu: usage.cpu(), source: None, at: now, sequence: None });
-        self.health.good(hysteresis)
+        self.health.good(hysteresis);
     }
 }
 

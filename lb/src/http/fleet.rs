@@ -24,7 +24,7 @@ pub(super) async fn get(state: Shared) -> HttpResponse {
 
 /// The fleet as it is now. It is copied under the lock and written outside.
 fn shown(state: &State) -> HttpResponse {
-    let view = state.worker.balancer.step(|routing| routing.fleet.view(clock::now(), clock::wall()));
+    let view = state.worker.balancer.step(|routing| routing.view(clock::moment()));
     HttpResponse::Ok().json(view)
 }
 

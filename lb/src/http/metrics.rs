@@ -24,7 +24,7 @@ use crate::counters::{Counter, Counters};
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The counters: name, help, and where each is counted.
-type Counts = [(&'static str, &'static str, fn(&Counters) -> &Counter); 13];
+type Counts = [(&'static str, &'static str, fn(&Counters) -> &Counter); 16];
 const COUNTS: Counts = [
     ("balanza_lb_sentences_stored", "Sentences answered as stored.", |c| &c.stored),
     ("balanza_lb_sentences_invalid", "Sentences refused as faulty.", |c| &c.invalid),
@@ -37,6 +37,13 @@ const COUNTS: Counts = [
         "Sentences that went to another node after one did not store them.",
         |c| &c.rerouted,
     ),
+    (
+        "balanza_lb_sentences_moved_in_doubt",
+        "Sentences that went to another node although one may hold them.",
+        |c| &c.moved_in_doubt,
+    ),
+    ("balanza_lb_sentences_looked_up", "Sentences about which the nodes were asked first.", |c| &c.looked_up),
+    ("balanza_lb_copies_taken_back", "Second copies that nodes took back.", |c| &c.taken_back),
     ("balanza_lb_posts_repeated", "Posts repeated to the same node.", |c| &c.repeated),
     ("balanza_lb_posts", "Posts to nodes.", |c| &c.posts),
     ("balanza_lb_node_rises", "Times that a node came up.", |c| &c.rises),
@@ -52,7 +59,7 @@ const COUNTS: Counts = [
 ];
 
 /// The figures of each node: name, help, and the figure; one that is unknown or expired is left out, never zero.
-type Figures = [(&'static str, &'static str, fn(&NodeView) -> Option<u64>); 6];
+type Figures = [(&'static str, &'static str, fn(&NodeView) -> Option<u64>); 7];
 const FIGURES: Figures = [
     ("balanza_lb_node_up", "Whether the node can be chosen.", |node| {
         Some(u64::from(node.state == NodeState::Up))
@@ -63,6 +70,9 @@ const FIGURES: Figures = [
     }),
     ("balanza_lb_node_stored", "Sentences that the node acknowledged to this balancer.", |node| {
         Some(node.stored)
+    }),
+    ("balanza_lb_node_in_doubt", "Sentences that may lie on the node and on another one.", |node| {
+        Some(node.in_doubt)
     }),
     ("balanza_lb_node_ram_basis_points", "Used share of memory, 10000 for all of it.", |node| {
         node.ram.map(|share| u64::from(share.basis_points()))
@@ -105,7 +115,7 @@ impl Collector for Snapshot {
             let counted = ConstCounter::new(counter(&balancer.counters).get());
             counted.encode(out.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
-        let view = balancer.step(|routing| routing.fleet.view(clock::now(), clock::wall()));
+        let view = balancer.step(|routing| routing.view(clock::moment()));
         encode_nodes(&view, &mut out)?;
         let age = clock::now().saturating_duration_since(balancer.started).as_secs();
         let uptime = out.encode_descriptor(
@@ -134,6 +144,7 @@ fn encode_nodes(view: &FleetView, out: &mut DescriptorEncoder<'_>) -> fmt::Resul
 mod tests {
     use super::*;
     use crate::config::{Config, Given, Origin};
+    use crate::journal::Journal;
     use crate::network::Tcp;
     use std::collections::BTreeMap;
 
@@ -143,7 +154,8 @@ mod tests {
         let mut given = Given::default();
         given.add_node("A=http://a:1", Origin::Flag);
         let config = Config::read(&given).unwrap();
-        let (balancer, _turns) = Balancer::new(&config, Box::new(Tcp), 1, clock::now());
+        let journal = Journal::open(None).unwrap();
+        let (balancer, _turns) = Balancer::new(&config, Box::new(Tcp), journal, 1, clock::now()).unwrap();
         balancer.counters.stored.add(7);
         let mut text = String::new();
         encode(&mut text, &registry(balancer)).unwrap();

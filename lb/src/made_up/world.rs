@@ -16,6 +16,7 @@ use crate::balancer::Balancer;
 use crate::clock;
 use crate::config::{Config, Given, Origin};
 use crate::fleet::{NodeKey, Turn};
+use crate::journal::Journal;
 use crate::worker::Worker;
 
 /// How the balancer of every world shows its token to nodes.
@@ -59,7 +60,9 @@ impl World {
         }
         config.node_token = AUTHORIZATION.strip_prefix("Bearer ").and_then(|token| token.parse().ok());
         let network = MadeUp::default();
-        let (balancer, turns) = Balancer::new(&config, Box::new(network.clone()), 7, clock::now());
+        let journal = Journal::open(None).unwrap();
+        let balancer = Balancer::new(&config, Box::new(network.clone()), journal, 7, clock::now());
+        let (balancer, turns) = balancer.unwrap();
         let worker = Worker::new(Arc::clone(&balancer), config.client);
         tokio::task::spawn_local(Rc::clone(&worker).keep_time());
         Self { network, balancer, worker, turns }

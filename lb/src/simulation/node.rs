@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::io::DuplexStream;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::sleep;
-use wire::{RawSentence, Report};
+use wire::{Copies, Date, Fenced, Ids, RawSentence, Report, StoreId, StoredCopy};
 
-use crate::made_up::{self, DATE, Peer};
+use crate::clock;
+use crate::made_up::{self, Asked, DATE, Peer};
 use crate::random::Random;
 
 /// How often a node reports.
@@ -53,13 +54,54 @@ enum Fault {
 pub(super) struct Node {
     state: Mutex<State>,
     /// Counts the runs of its process; odd while it runs.
-    life: watch::Sender<u32>,
-    frozen: watch::Sender<bool>,
+    life: Told<u32>,
+    frozen: Told<bool>,
+}
+
+/// A value whose changes wake everybody who waits for one, in the order in which they came. tokio's own `watch` wakes
+/// them in an order that it draws, so that no run could be repeated.
+struct Told<T> {
+    value: Mutex<T>,
+    changed: Notify,
+}
+
+impl<T: Copy> Told<T> {
+    fn new(value: T) -> Self {
+        Self { value: Mutex::new(value), changed: Notify::new() }
+    }
+
+    fn get(&self) -> T {
+        *self.value.lock()
+    }
+
+    fn set(&self, value: T) {
+        *self.value.lock() = value;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the value is as wanted.
+    async fn until(&self, is_wanted: impl Fn(T) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if is_wanted(self.get()) {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 struct State {
-    /// The texts by their ids, as JSON.
-    documents: BTreeMap<String, String>,
+    /// The texts by their ids, as JSON, each with when it was stored.
+    documents: BTreeMap<String, (String, i64)>,
+    /// When the run began; dates count from there.
+    born: Instant,
+    /// The identity of the store.
+    store: StoreId,
+    /// What posts must carry to be let in.
+    fence: u64,
     revision: u64,
     seq: u64,
     random: Random,
@@ -70,24 +112,30 @@ struct State {
 impl Node {
     /// A running node. `faults` of a hundred posts go wrong.
     pub(super) fn new(seed: u64, faults: u64) -> Arc<Self> {
-        let random = Random::new(seed);
-        let state = State { documents: BTreeMap::new(), revision: 0, seq: 0, random, faults };
-        Arc::new(Self {
-            state: Mutex::new(state),
-            life: watch::Sender::new(1),
-            frozen: watch::Sender::new(false),
-        })
+        let mut random = Random::new(seed);
+        let store = StoreId(uuid::Uuid::from_u128(u128::from(random.draw())));
+        let state = State {
+            documents: BTreeMap::new(),
+            born: clock::now(),
+            store,
+            fence: 1,
+            revision: 0,
+            seq: 0,
+            random,
+            faults,
+        };
+        Arc::new(Self { state: Mutex::new(state), life: Told::new(1), frozen: Told::new(false) })
     }
 
     /// Whether its process runs.
     pub(super) fn is_alive(&self) -> bool {
-        *self.life.borrow() % 2 == 1
+        self.life.get() % 2 == 1
     }
 
     /// Ends its process, and every connection with it.
     pub(super) fn kill(&self) {
         if self.is_alive() {
-            self.life.send_modify(|life| *life += 1);
+            self.life.set(self.life.get() + 1);
         }
     }
 
@@ -96,14 +144,14 @@ impl Node {
         let mut state = self.state.lock();
         if !self.is_alive() {
             // Revisions and reports are counted anew in each run.
-            (state.revision, state.seq) = (0, 0);
-            self.life.send_modify(|life| *life += 1);
+            (state.revision, state.seq, state.fence) = (0, 0, state.fence + 1);
+            self.life.set(self.life.get() + 1);
         }
     }
 
     /// Stops its process in its tracks, or lets it go on.
     pub(super) fn freeze(&self, frozen: bool) {
-        self.frozen.send_replace(frozen);
+        self.frozen.set(frozen);
     }
 
     /// From now on nothing goes wrong.
@@ -117,15 +165,15 @@ impl Node {
 
     /// The texts that it holds, as JSON.
     pub(super) fn texts(&self) -> Vec<String> {
-        self.state.lock().documents.values().cloned().collect()
+        self.state.lock().documents.values().map(|(text, _)| text.clone()).collect()
     }
 
     /// Serves one connection until it or the process ends.
     pub(super) async fn serve(self: Arc<Self>, stream: DuplexStream) {
-        let mut life = self.life.subscribe();
+        let born = self.life.get();
         tokio::select! {
             biased;
-            _ = life.changed() => {}
+            () = self.life.until(|life| life != born) => {}
             _ = self.talk(Peer::new(stream)) => {}
         }
     }
@@ -137,15 +185,18 @@ impl Node {
             self.is_thawed().await;
             match asked.what.as_str() {
                 "GET /report/stream" => self.report(&mut peer).await?,
-                "POST /sentences" => self.take(&mut peer, &asked.body).await?,
+                "POST /sentences" => self.take(&mut peer, &asked).await?,
+                "POST /sentences/held" | "POST /sentences/retract" | "POST /fence" => {
+                    let answer = self.tell_of_copies(&asked);
+                    peer.respond(200, "", &answer).await?;
+                }
                 _ => peer.respond(404, "", "{}").await?,
             }
         }
     }
 
     async fn is_thawed(&self) {
-        let mut frozen = self.frozen.subscribe();
-        frozen.wait_for(|frozen| !frozen).await.ok();
+        self.frozen.until(|frozen| !frozen).await;
     }
 
     async fn report(&self, peer: &mut Peer) -> Option<()> {
@@ -161,17 +212,57 @@ impl Node {
     fn next_report(&self) -> Report {
         let state = &mut *self.state.lock();
         state.seq += 1;
-        let epoch = self.life.borrow().to_string();
-        made_up::report(&epoch, state.seq, state.documents.len() as u64, state.revision)
+        let epoch = self.life.get().to_string();
+        let report = made_up::report(&epoch, state.seq, state.documents.len() as u64, state.revision);
+        Report { store: Some(state.store), fence: Some(state.fence), ..report }
     }
 
-    async fn take(&self, peer: &mut Peer, body: &str) -> Option<()> {
+    /// Answers what a balancer asks of copies.
+    fn tell_of_copies(&self, asked: &Asked) -> String {
+        let state = &mut *self.state.lock();
+        match asked.what.as_str() {
+            "POST /sentences/held" => {
+                let Ids { ids } = serde_json::from_str(&asked.body).unwrap();
+                let held = ids.into_iter().filter_map(|id| {
+                    let (_, micros) = state.documents.get(&id.to_string())?;
+                    Some(StoredCopy { date: Date::from_unix_micros(*micros), id })
+                });
+                serde_json::to_string(&Copies { copies: held.collect() }).unwrap()
+            }
+            "POST /sentences/retract" => {
+                let Copies { copies } = serde_json::from_str(&asked.body).unwrap();
+                let mut ids = Vec::new();
+                for StoredCopy { date, id } in copies {
+                    let is_that = |(_, micros): &(String, i64)| *micros == date.unix_micros();
+                    if state.documents.get(&id.to_string()).is_some_and(is_that) {
+                        state.documents.remove(&id.to_string());
+                        ids.push(id);
+                    }
+                }
+                state.revision += 1;
+                serde_json::to_string(&Ids { ids }).unwrap()
+            }
+            _ => {
+                state.fence += 1;
+                serde_json::to_string(&Fenced { fence: state.fence }).unwrap()
+            }
+        }
+    }
+
+    async fn take(&self, peer: &mut Peer, asked: &Asked) -> Option<()> {
+        let (body, fence) = (asked.body.as_str(), asked.headers.get("balanza-fence"));
         let (fault, pause) = {
             let state = &mut *self.state.lock();
             (state.draw_fault(), Duration::from_millis(1 + state.random.below(4_000)))
         };
         if fault == Fault::Late {
             sleep(pause).await;
+        }
+        // What comes late is let in by the fence that holds then.
+        let is_let_in = fence.is_some_and(|fence| fence.parse() == Ok(self.state.lock().fence));
+        if !is_let_in {
+            let problem = wire::Problem::of(wire::problem::Kind::Fenced, "the post is from before the fence");
+            return peer.respond(409, "", &serde_json::to_string(&problem).unwrap()).await;
         }
         let (status, marks, answer) = match fault {
             Fault::LostPost => return None,
@@ -229,16 +320,17 @@ impl Node {
     fn store(&self, body: &str, stores: impl Fn(usize) -> bool) -> Vec<(bool, String)> {
         let state = &mut *self.state.lock();
         state.revision += 1;
+        let now = i64::try_from(clock::now().duration_since(state.born).as_micros()).unwrap();
         let mut lines = Vec::new();
         for (place, line) in body.lines().enumerate() {
             let sentence = RawSentence::parse(line.as_bytes()).unwrap();
             let (id, text) = (sentence.id.unwrap().to_string(), sentence.sentence.raw().to_owned());
             let known = state.documents.get(&id).cloned();
             if known.is_none() && stores(place) {
-                state.documents.insert(id.clone(), text.clone());
+                state.documents.insert(id.clone(), (text.clone(), now));
             }
             let line = match &known {
-                Some(text) => {
+                Some((text, _)) => {
                     let author: serde_json::Value = serde_json::from_str(sentence.author.raw()).unwrap();
                     let text: serde_json::Value = serde_json::from_str(text).unwrap();
                     let stored = json!({"author": author, "date": DATE, "id": id, "sentence": text});
@@ -253,7 +345,7 @@ impl Node {
 
     fn marks(&self) -> String {
         let state = self.state.lock();
-        let (epoch, revision, documents) = (*self.life.borrow(), state.revision, state.documents.len());
+        let (epoch, revision, documents) = (self.life.get(), state.revision, state.documents.len());
         format!(
             "balanza-epoch: {epoch}\r\nbalanza-revision: {revision}\r\nbalanza-documents: {documents}\r\n"
         )

@@ -26,14 +26,18 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
+use wire::problem::Kind;
 use wire::{SentenceId, Token};
 
 use super::{Unplaced, Worker};
 use crate::answer::Reply;
 use crate::balancer::Balancer;
+use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::fleet::{NodeKey, Protocol};
+use crate::homes::Home;
 use crate::problem::Failure;
 use connection::{NodeConnection, PostHead, post_head};
 #[cfg(feature = "hyper-lane")]
@@ -60,6 +64,10 @@ pub(super) struct Lane {
     waker: RefCell<Option<Waker>>,
     /// Whether the node has left the fleet.
     retired: Cell<bool>,
+    /// The place where its sentences lie, once something was posted.
+    home: Cell<Option<Home>>,
+    /// The longest that the node took for an answer, of late.
+    slowest: Cell<Duration>,
     /// What the node understands, once it has answered a post.
     protocol: Cell<Option<Protocol>>,
     worker: Rc<Worker>,
@@ -80,6 +88,8 @@ impl Lane {
             queue: RefCell::default(),
             waker: RefCell::default(),
             retired: Cell::new(false),
+            home: Cell::default(),
+            slowest: Cell::new(delivery::USUAL),
             protocol: Cell::default(),
             worker: Rc::clone(worker),
         });
@@ -106,7 +116,7 @@ impl Lane {
 
     /// Puts a sentence into the queue.
     pub(super) fn push(&self, item: Item<'_>) {
-        self.queue.borrow_mut().push(item);
+        self.queue.borrow_mut().push(item, clock::now);
         self.wake();
     }
 
@@ -128,7 +138,12 @@ impl Lane {
         let mut singles = Vec::new();
         while let Some(batch) = self.next_batch(&mut connection).await {
             let n = batch.len() as u64;
-            self.balancer().step(|routing| routing.fleet.dispatched(self.key, n));
+            let home = self.balancer().step(|routing| {
+                routing.fleet.dispatched(self.key, n);
+                routing.home_of(self.key)
+            });
+            // A node that has left still has its place.
+            self.home.set(home.or(self.home.get()));
             let undelivered = match self.protocol.get() {
                 Some(Protocol::Single) => Some(batch),
                 _ => self.deliver(batch, &mut connection).await,
@@ -174,26 +189,52 @@ impl Lane {
         self.queue.borrow_mut().recycle(batch);
     }
 
-    /// `n` sentences of this lane are surely not stored on its node.
-    fn release(&self, n: u64, was_dispatched: bool) {
-        self.balancer().step(|routing| routing.fleet.released(self.key, n, was_dispatched));
-    }
-
-    /// Sends the sentences of a batch, none of which the node has stored, to other nodes.
+    /// Sends the sentences of a batch, which the node did not take, to other nodes.
     fn give_away(&self, mut batch: Batch, was_dispatched: bool) {
-        self.release(batch.len() as u64, was_dispatched);
         for item in batch.drain() {
-            self.move_on(item);
+            self.move_on(item, was_dispatched);
         }
         self.recycle(batch);
     }
 
-    /// Sends one sentence, which the node has not stored and which is released already, to another node.
-    fn move_on(&self, item: Item<'_>) {
-        self.balancer().counters.rerouted.add(1);
-        let mut tried = item.tried;
-        tried.push(self.key);
-        self.worker.place(item.sentence, tried, item.waiter);
+    /// Sends one sentence, which the node did not take, to another node; fails it when there is none.
+    fn move_on(&self, item: Item<'_>, was_dispatched: bool) {
+        let may_lie = item.journey.may_lie;
+        if let Err(stays) = self.offer_elsewhere(item, may_lie, was_dispatched) {
+            let (item, why) = *stays;
+            self.end(&item, Ended::Released { was_dispatched });
+            let Item { sentence, journey, waiter, .. } = item;
+            self.worker.fail(&sentence, Unplaced { journey, reply: waiter, why });
+        }
+    }
+
+    /// Sends one sentence to another node, where there is one. `may_lie` is the place in which it may be stored.
+    fn offer_elsewhere<'a>(
+        &self,
+        item: Item<'a>,
+        may_lie: Option<Home>,
+        was_dispatched: bool,
+    ) -> Result<(), Box<(Item<'a>, Failure)>> {
+        let Item { sentence, assignment, journey, waiter } = item;
+        let mut beyond = journey.clone();
+        beyond.tried.push(self.key);
+        beyond.may_lie = may_lie;
+        match self.worker.offer(sentence, beyond, waiter) {
+            Ok(()) => {
+                let ended = match may_lie.is_some() && was_dispatched {
+                    true => Ended::InDoubt,
+                    false => Ended::Released { was_dispatched },
+                };
+                self.end_of(sentence.id, journey.is_noted, ended);
+                self.balancer().counters.rerouted.add(1);
+                self.balancer().counters.moved_in_doubt.add(u64::from(may_lie.is_some()));
+                Ok(())
+            }
+            Err(Unplaced { reply: waiter, why, .. }) => {
+                let item = Item { sentence, assignment, journey, waiter };
+                Err(Box::new((item, why)))
+            }
+        }
     }
 
     /// Notes what is thought of the node, and moves what waits for it where that follows.
@@ -220,40 +261,57 @@ impl Lane {
         self.balancer().step(|routing| routing.fleet.silent(self.key, why));
         let waiting = self.queue.borrow_mut().take_all();
         for mut batch in waiting {
+            let since = batch.since();
             for item in batch.drain() {
-                self.move_or_keep(item);
+                let may_lie = item.journey.may_lie;
+                if let Err(stays) = self.offer_elsewhere(item, may_lie, false) {
+                    let (item, _) = *stays;
+                    self.remember(&item);
+                    self.queue.borrow_mut().push(item, || since.unwrap_or_else(clock::now));
+                }
             }
             self.recycle(batch);
         }
     }
 
-    fn move_or_keep(&self, item: Item<'_>) {
-        let Item { sentence, assignment, mut tried, waiter } = item;
-        tried.push(self.key);
-        match self.worker.offer(sentence, tried, waiter) {
-            Ok(()) => {
-                self.release(1, false);
-                self.balancer().counters.rerouted.add(1);
-            }
-            Err(Unplaced { mut tried, reply: waiter, .. }) => {
-                tried.pop();
-                if sentence.is_clients {
-                    self.balancer().step(|routing| routing.known_ids.note(sentence.id, self.key));
-                }
-                self.queue.borrow_mut().push(Item { sentence, assignment, tried, waiter });
-            }
+    /// A sentence that was offered elsewhere stays after all: repeated, it comes here again.
+    fn remember(&self, item: &Item<'_>) {
+        if item.sentence.is_clients
+            && let Some(home) = self.home.get()
+        {
+            self.balancer().step(|routing| routing.known_ids.note(item.sentence.id, home));
         }
     }
 
     /// Fails a sentence that may have been stored. Its id is remembered: repeated, it comes to this node again.
     fn leave_one_in_doubt(&self, item: Item<'_>, failure: impl FnOnce(SentenceId) -> Failure) {
         let id = item.sentence.id;
-        self.balancer().step(|routing| {
-            routing.fleet.in_doubt(self.key, 1);
-            routing.known_ids.note_doubt(id, self.key);
-        });
+        if let Some(home) = self.home.get() {
+            self.balancer().step(|routing| routing.known_ids.note_doubt(id, home));
+        }
+        self.end(&item, Ended::InDoubt);
         self.balancer().counters.in_doubt.add(1);
         item.waiter.settle(Err(failure(id)));
+    }
+
+    /// The way of a sentence over this lane has ended without an answer about it.
+    fn end(&self, item: &Item<'_>, ended: Ended) {
+        self.end_of(item.sentence.id, item.journey.is_noted, ended);
+    }
+
+    fn end_of(&self, id: SentenceId, is_noted: bool, ended: Ended) {
+        self.balancer().step(|routing| {
+            match ended {
+                Ended::Released { was_dispatched } => routing.fleet.released(self.key, 1, was_dispatched),
+                Ended::InDoubt => routing.fleet.in_doubt(self.key, 1),
+            }
+            if is_noted {
+                routing.doubt.ended(id);
+            }
+        });
+        if is_noted {
+            self.balancer().doubt_changed.notify_one();
+        }
     }
 
     fn balancer(&self) -> &Balancer {
@@ -268,9 +326,24 @@ impl Lane {
     }
 }
 
+/// How the way of a sentence over a lane ends without an answer about it.
+#[derive(Clone, Copy)]
+enum Ended {
+    /// It is surely not stored by this.
+    Released {
+        /// Whether it had gone on the wire.
+        was_dispatched: bool,
+    },
+    /// It went on the wire, and may be stored.
+    InDoubt,
+}
+
 /// How a post ended with another status than success, and what is told of it.
 fn refusal(status: u16, body: &[u8]) -> (PostEnd, String) {
     let problem = wire::Problem::read(body);
+    if problem.as_ref().is_some_and(|problem| problem.is(Kind::Fenced)) {
+        return (PostEnd::Fenced, "the node was fenced".to_owned());
+    }
     let ambiguous = problem.as_ref().is_some_and(|problem| problem.ambiguous);
     let why = match problem {
         Some(problem) => format!("the node answered {status}: {}", problem.detail),

@@ -1,9 +1,12 @@
 //! PURE. The sentences that go to a node in one post: their lines, ready to be sent, and what is known of each.
 //! Absent: sending.
 
+use std::time::Instant;
+
 use wire::template::Line;
 
-use crate::fleet::{Assignment, NodeKey};
+use crate::fleet::Assignment;
+use crate::routing::Journey;
 use crate::sentence::Sentence;
 
 /// Bytes after which a batch takes no further sentence.
@@ -23,8 +26,8 @@ pub(crate) struct Item<'a, W> {
     pub(crate) sentence: Sentence<'a>,
     /// How the node was chosen.
     pub(crate) assignment: Assignment,
-    /// Nodes that surely did not store it.
-    pub(crate) tried: Vec<NodeKey>,
+    /// Where it has been, and whether it may lie here already.
+    pub(crate) journey: Journey,
     /// Who waits.
     pub(crate) waiter: W,
 }
@@ -35,6 +38,8 @@ pub(crate) struct Batch<W> {
     text: String,
     /// In the order of the lines.
     entries: Vec<Entry<W>>,
+    /// When the first of its sentences came.
+    since: Option<Instant>,
 }
 
 /// One sentence of a batch: where its line lies in the batch's text, and the rest of its item.
@@ -42,14 +47,14 @@ struct Entry<W> {
     id: wire::SentenceId,
     is_clients: bool,
     assignment: Assignment,
-    tried: Vec<NodeKey>,
+    journey: Journey,
     waiter: W,
     line: Line,
 }
 
 impl<W> Default for Batch<W> {
     fn default() -> Self {
-        Self { text: String::new(), entries: Vec::new() }
+        Self { text: String::new(), entries: Vec::new(), since: None }
     }
 }
 
@@ -69,12 +74,18 @@ impl<W> Batch<W> {
         self.entries.len() >= FULL_ITEMS || self.text.len() >= FULL_BYTES
     }
 
-    /// Adds a sentence.
-    pub(super) fn push(&mut self, item: Item<'_, W>) {
-        let Item { sentence: Sentence { id, is_clients, author, sentence }, assignment, tried, waiter } =
+    /// When the first of its sentences came into the lane.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Adds a sentence; the first one asks what time it is.
+    pub(super) fn push(&mut self, item: Item<'_, W>, now: impl FnOnce() -> Instant) {
+        self.since.get_or_insert_with(now);
+        let Item { sentence: Sentence { id, is_clients, author, sentence }, assignment, journey, waiter } =
             item;
         let line = Line::write(&mut self.text, id, author, sentence);
-        self.entries.push(Entry { id, is_clients, assignment, tried, waiter, line });
+        self.entries.push(Entry { id, is_clients, assignment, journey, waiter, line });
     }
 
     /// Its sentences in the order of the lines, each with its id as the line writes it.
@@ -82,13 +93,19 @@ impl<W> Batch<W> {
         self.entries.iter().map(|entry| (entry.sentence(&self.text), entry.line.id(&self.text)))
     }
 
+    /// The ids in the order of the lines, of those sentences alone that were noted as in doubt when they were sent.
+    pub(super) fn noted(&self) -> impl Iterator<Item = Option<wire::SentenceId>> {
+        self.entries.iter().map(|entry| entry.journey.is_noted.then_some(entry.id))
+    }
+
     /// Takes the sentences out, in the order of the lines.
     pub(super) fn drain(&mut self) -> impl ExactSizeIterator<Item = Item<'_, W>> {
-        let Self { text, entries } = self;
+        let Self { text, entries, since } = self;
+        *since = None;
         entries.drain(..).map(|entry| {
             let sentence = entry.sentence(text);
-            let Entry { assignment, tried, waiter, .. } = entry;
-            Item { sentence, assignment, tried, waiter }
+            let Entry { assignment, journey, waiter, .. } = entry;
+            Item { sentence, assignment, journey, waiter }
         })
     }
 
@@ -96,6 +113,7 @@ impl<W> Batch<W> {
     pub(super) fn emptied(mut self) -> Option<Self> {
         self.entries.clear();
         self.text.clear();
+        self.since = None;
         (self.text.capacity() <= KEPT_BYTES).then_some(self)
     }
 }
@@ -111,8 +129,14 @@ impl<W> Entry<W> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::fleet::NodeKey;
     use crate::policy::{Candidate, Reason};
     use proptest::prelude::*;
+
+    /// Some instant; nothing here waits.
+    pub(in crate::worker::lane) fn start() -> Instant {
+        crate::clock::now()
+    }
 
     /// A choice of a node, whichever.
     pub(in crate::worker::lane) fn assignment() -> Assignment {
@@ -127,7 +151,10 @@ pub(super) mod tests {
         for (waiter, id) in ids.iter().enumerate() {
             let sentence =
                 Sentence { id: id.parse().unwrap(), is_clients: false, author: r#""a""#, sentence: r#""s""# };
-            batch.push(Item { sentence, assignment: assignment(), tried: Vec::new(), waiter });
+            batch.push(
+                Item { sentence, assignment: assignment(), journey: Journey::default(), waiter },
+                start,
+            );
         }
         batch
     }
@@ -147,7 +174,8 @@ pub(super) mod tests {
             let mut batch = Batch::default();
             for (place, (id, author, sentence)) in literals.iter().enumerate() {
                 let sentence = Sentence { id: *id, is_clients: true, author, sentence };
-                batch.push(Item { sentence, assignment: assignment(), tried: Vec::new(), waiter: place });
+                let journey = Journey::default();
+                batch.push(Item { sentence, assignment: assignment(), journey, waiter: place }, start);
             }
             prop_assert_eq!(batch.len(), texts.len());
             for (line, (id, author, sentence)) in batch.text().lines().zip(&texts) {

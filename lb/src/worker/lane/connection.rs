@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use wire::contract::FENCE_HEADER;
 
 use super::response::{self, Progress, Response};
 use super::trouble::Trouble;
@@ -20,7 +21,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// A buffer that grew beyond this is given back after its answer.
 const KEPT_BYTES: usize = 256 * 1024;
 
-/// The head of a post up to the value of its content-length.
+/// The head of a post without the lines of its fence and its content-length.
 pub(super) type PostHead = String;
 
 /// The head of every post of `media_type` to `path`.
@@ -34,7 +35,7 @@ pub(super) fn post_head(
     let authorization = authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
     format!(
         "POST {base}{path} HTTP/1.1\r\nhost: {authority}\r\n{authorization}content-type: {media_type}\r\n\
-         accept: {media_type}\r\ncontent-length: "
+         accept: {media_type}\r\n"
     )
 }
 
@@ -75,17 +76,25 @@ impl NodeConnection {
         Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)).map(drop)
     }
 
-    /// Posts and reads the answer whole. `began` is set once a byte may have left.
+    /// Posts with the node's `fence` and reads the answer whole. `began` is set once a byte may have left.
     pub(super) async fn exchange(
         &mut self,
         post_head: &str,
+        fence: Option<u64>,
         body: &[u8],
         began: &Cell<bool>,
     ) -> Result<Response, Trouble> {
         self.head.clear();
         self.head.extend_from_slice(post_head.as_bytes());
-        self.head.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-        self.head.extend_from_slice(b"\r\n\r\n");
+        let mut digits = itoa::Buffer::new();
+        if let Some(fence) = fence {
+            for part in [FENCE_HEADER, ": ", digits.format(fence), "\r\n"] {
+                self.head.extend_from_slice(part.as_bytes());
+            }
+        }
+        for part in ["content-length: ", digits.format(body.len()), "\r\n\r\n"] {
+            self.head.extend_from_slice(part.as_bytes());
+        }
         began.set(true);
         if let Err((sent, error)) = write_both(&mut self.stream, &self.head, body).await {
             let why = format!("the connection broke while sending: {error}");

@@ -29,6 +29,7 @@ use crate::fleet::{Mark, epoch_number};
 use crate::network::{Network, Stream, connect_within};
 
 static EPOCH: HeaderName = HeaderName::from_static(wire::contract::EPOCH_HEADER);
+static FENCE: HeaderName = HeaderName::from_static(wire::contract::FENCE_HEADER);
 static REVISION: HeaderName = HeaderName::from_static(wire::contract::REVISION_HEADER);
 static DOCUMENTS: HeaderName = HeaderName::from_static(wire::contract::DOCUMENTS_HEADER);
 
@@ -107,12 +108,13 @@ impl NodeConnection {
     pub(super) async fn exchange(
         &mut self,
         post_head: &PostHead,
+        fence: Option<u64>,
         body: &[u8],
         began: &Cell<bool>,
     ) -> Result<Response, Trouble> {
         // hyper reads into the room of the last answer again, once nobody holds it.
         self.answer = Answer::default();
-        let request = self.request(post_head, body)?;
+        let request = self.request(post_head, fence, body)?;
         self.has_sent.set(false);
         began.set(true);
         self.answer_to(request).await.map_err(|why| {
@@ -124,10 +126,18 @@ impl NodeConnection {
         })
     }
 
-    fn request(&mut self, post_head: &PostHead, body: &[u8]) -> Result<Request<Full<Bytes>>, Trouble> {
+    fn request(
+        &mut self,
+        post_head: &PostHead,
+        fence: Option<u64>,
+        body: &[u8],
+    ) -> Result<Request<Full<Bytes>>, Trouble> {
         let head = post_head.0.as_ref().map_err(|why| Trouble::NotSent(why.clone()))?;
         let mut headers = std::mem::take(&mut self.headers);
         headers.extend(head.headers().iter().map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(fence) = fence {
+            headers.insert(FENCE.clone(), fence.into());
+        }
         // The batch is kept for a repetition, and hyper keeps what it sends.
         let mut request = Request::new(Full::new(Bytes::copy_from_slice(body)));
         *request.method_mut() = Method::POST;

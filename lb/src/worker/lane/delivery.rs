@@ -14,7 +14,7 @@ use super::connection::NodeConnection;
 use super::judgement::{self, FailedItem, PostEnd, Sentences};
 use super::response::Response;
 use super::trouble::Trouble;
-use super::{Batch, Lane};
+use super::{Batch, Ended, Lane};
 use crate::answer::Receipt;
 use crate::clock;
 use crate::fleet::{Mark, Protocol};
@@ -24,14 +24,34 @@ use crate::problem::Failure;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
+/// What the longest answer of late is taken for before there was one.
+pub(super) const USUAL: Duration = Duration::from_millis(40);
+/// A node that takes so many times as long as its longest answer of late is taken for silent.
+const TIMES: u32 = 8;
+/// But none is within this, which any node may take once in a while.
+const LEAST_SUSPICION: Duration = Duration::from_millis(200);
+/// How often a silent node's post is looked after, once it is silent.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Posts of a sentence in doubt to its own node before another may take it.
+const POSTS_BEFORE_MOVE: u32 = 2;
+
+/// How one post ended.
+enum Posted {
+    /// With an answer or with trouble.
+    Ended(Result<Response, Trouble>),
+    /// The node is silent, and there is another that may take the sentences.
+    Silent(String),
+}
+
 /// What is left to do after a post.
 enum Rest {
     /// Every sentence is settled or has gone to another node.
     Nothing,
     /// The node is an old one and has stored none of these.
     OneByOne(Batch),
-    /// These may have been stored; in words, what was seen instead of an answer about them.
-    Repeat(Batch, String),
+    /// These may have been stored; in words, what was seen instead of an answer about them. In no words, the node would
+    /// have taken a later post.
+    Repeat(Batch, Option<String>),
 }
 
 impl Lane {
@@ -41,15 +61,26 @@ impl Lane {
         mut batch: Batch,
         connection: &mut Option<NodeConnection>,
     ) -> Option<Batch> {
-        let deadline = Instant::from_std(clock::now()) + self.balancer().lane_limits.deadline;
+        // What waited behind a silent post has that much less time.
+        let since = batch.since().unwrap_or_else(clock::now);
+        let deadline = Instant::from_std(since) + self.balancer().lane_limits.deadline;
         let mut pause = FIRST_PAUSE;
+        let mut posts = 0;
         let mut doubt: Option<String> = None;
-        loop {
+        while Instant::from_std(clock::now()) < deadline {
             self.balancer().counters.posts.add(1);
-            let answered = self.attempt(&batch, connection, deadline).await;
-            let is_reusable = answered.as_ref().is_ok_and(|response| response.reusable);
-            let rest = self.conclude(batch, answered, connection.as_ref(), doubt.as_deref());
-            if !is_reusable || matches!(rest, Rest::Repeat(..)) {
+            posts += 1;
+            let posted = self.attempt(&batch, connection, deadline).await;
+            let is_reusable = matches!(&posted, Posted::Ended(Ok(response)) if response.reusable);
+            let is_out_of_reach =
+                matches!(posted, Posted::Silent(_) | Posted::Ended(Err(Trouble::NotSent(_))));
+            let rest = match posted {
+                Posted::Ended(answered) => {
+                    self.conclude(batch, answered, connection.as_ref(), doubt.as_deref())
+                }
+                Posted::Silent(why) => Rest::Repeat(batch, Some(why)),
+            };
+            if !is_reusable || matches!(rest, Rest::Repeat(_, Some(_))) {
                 *connection = None;
             }
             match rest {
@@ -57,22 +88,66 @@ impl Lane {
                 Rest::OneByOne(batch) => return Some(batch),
                 Rest::Repeat(same, why) => {
                     batch = same;
-                    doubt = Some(why);
+                    doubt = why.or(doubt);
+                }
+            }
+            if doubt.is_some() && (is_out_of_reach || posts >= POSTS_BEFORE_MOVE) {
+                batch = self.move_in_doubt(batch);
+                if batch.len() == 0 {
+                    self.recycle(batch);
+                    return None;
                 }
             }
             if Instant::from_std(clock::now()) + pause >= deadline {
-                let (node, why) = (self.name.clone(), doubt.unwrap_or_default());
-                self.leave_in_doubt(batch, |id| Failure::InDoubt {
-                    id,
-                    node: node.clone(),
-                    why: why.clone(),
-                });
-                return None;
+                break;
             }
             sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
             self.balancer().counters.repeated.add(1);
         }
+        self.give_up(batch, doubt);
+        None
+    }
+
+    /// Moves those sentences of a batch in doubt to other nodes that other nodes take; gives the others back.
+    fn move_in_doubt(&self, mut batch: Batch) -> Batch {
+        if !self.has_refuge() {
+            return batch;
+        }
+        let since = batch.since();
+        let mut rest = Batch::default();
+        for item in batch.drain() {
+            if let Err(stays) = self.offer_elsewhere(item, self.home.get(), true) {
+                let (item, _) = *stays;
+                self.remember(&item);
+                rest.push(item, || since.unwrap_or_else(clock::now));
+            }
+        }
+        self.recycle(batch);
+        rest
+    }
+
+    /// Whether sentences that may lie on the node can go elsewhere.
+    fn has_refuge(&self) -> bool {
+        let home = self.home.get();
+        self.balancer().step(|routing| home.is_some_and(|home| routing.has_refuge(self.key, home)))
+    }
+
+    /// Fails what could not be delivered in its time.
+    fn give_up(&self, mut batch: Batch, doubt: Option<String>) {
+        let node = &self.name;
+        for item in batch.drain() {
+            match doubt.clone() {
+                Some(why) => {
+                    self.leave_one_in_doubt(item, |id| Failure::InDoubt { id, node: node.clone(), why });
+                }
+                None => {
+                    self.end(&item, Ended::Released { was_dispatched: true });
+                    self.worker.fail_waited(item, node);
+                }
+            }
+        }
+        self.recycle(batch);
     }
 
     /// Posts the batch once and reads the answer.
@@ -81,36 +156,66 @@ impl Lane {
         batch: &Batch,
         connection: &mut Option<NodeConnection>,
         deadline: Instant,
-    ) -> Result<Response, Trouble> {
-        let limits = &self.balancer().lane_limits;
+    ) -> Posted {
+        let patience = self.balancer().lane_limits.patience;
+        let fence = self.balancer().step(|routing| routing.fleet.fence(self.key));
         let began = Cell::new(false);
-        let exchange = self.exchange(batch, connection, &began);
+        let exchange = self.exchange(batch, fence, connection, &began);
         tokio::pin!(exchange);
-        let patience = Instant::from_std(clock::now()) + limits.patience;
-        if let Ok(answered) = timeout_at(patience.min(deadline), &mut exchange).await {
-            return answered;
+        let begun = Instant::from_std(clock::now());
+        let mut look_at = begun + (self.slowest.get() * TIMES).max(LEAST_SUSPICION).min(patience);
+        let mut is_silent = false;
+        loop {
+            if let Ok(answered) = timeout_at(look_at.min(deadline), &mut exchange).await {
+                self.took(Instant::from_std(clock::now()) - begun);
+                return Posted::Ended(answered);
+            }
+            let now = Instant::from_std(clock::now());
+            let took = now - begun;
+            let has_refuge = self.has_refuge();
+            if !is_silent && (has_refuge || took >= patience) {
+                is_silent = true;
+                self.took(took);
+                self.fell_silent(&format!("no answer for {took:?}"));
+            }
+            if now >= deadline {
+                let why = format!("no answer for {took:?}");
+                let trouble = if began.get() { Trouble::Unanswered(why) } else { Trouble::NotSent(why) };
+                return Posted::Ended(Err(trouble));
+            }
+            if is_silent && has_refuge {
+                let why = format!("no answer for {took:?}");
+                return if began.get() {
+                    Posted::Silent(why)
+                } else {
+                    Posted::Ended(Err(Trouble::NotSent(why)))
+                };
+            }
+            look_at = now + LOOK_EVERY;
         }
-        self.fell_silent(&format!("no answer for {:?}", limits.patience));
-        timeout_at(deadline, exchange).await.unwrap_or_else(|_| {
-            let why = format!("no answer for {:?}", limits.deadline);
-            Err(if began.get() { Trouble::Unanswered(why) } else { Trouble::NotSent(why) })
-        })
+    }
+
+    /// Notes how long an answer took. What is long ago counts less and less.
+    fn took(&self, time: Duration) {
+        let faded = self.slowest.get() * 15 / 16;
+        self.slowest.set(faded.max(time));
     }
 
     async fn exchange(
         &self,
         batch: &Batch,
+        fence: Option<u64>,
         slot: &mut Option<NodeConnection>,
         began: &Cell<bool>,
     ) -> Result<Response, Trouble> {
         let reused = slot.is_some();
         let connection = self.connection(slot).await?;
-        match connection.exchange(&self.bulk_head, batch.text().as_bytes(), began).await {
+        match connection.exchange(&self.bulk_head, fence, batch.text().as_bytes(), began).await {
             // An idle connection that ended unseen says nothing about the node.
             Err(Trouble::NotSent(_)) if reused => {
                 *slot = None;
                 let connection = self.connection(slot).await?;
-                connection.exchange(&self.bulk_head, batch.text().as_bytes(), began).await
+                connection.exchange(&self.bulk_head, fence, batch.text().as_bytes(), began).await
             }
             done => done,
         }
@@ -144,19 +249,11 @@ impl Lane {
                 self.learn(Protocol::Single);
                 return Rest::OneByOne(batch);
             }
-            // A post that never left says nothing of the earlier one.
-            Sentences::Again if end == PostEnd::NotSent => {
-                return Rest::Repeat(batch, doubt.unwrap_or(&why).to_owned());
+            // A post that never left, or was never let in, says nothing of an earlier one.
+            Sentences::Again if matches!(end, PostEnd::NotSent | PostEnd::Fenced) => {
+                return Rest::Repeat(batch, None);
             }
-            Sentences::Again => return Rest::Repeat(batch, why),
-            Sentences::InDoubt => {
-                let node = self.name.clone();
-                self.leave_in_doubt(batch, |id| Failure::BadAnswer {
-                    id,
-                    node: node.clone(),
-                    why: why.clone(),
-                });
-            }
+            Sentences::Again | Sentences::InDoubt => return Rest::Repeat(batch, Some(why)),
         }
         Rest::Nothing
     }
@@ -188,6 +285,8 @@ impl Lane {
         let known = count(|verdict| matches!(verdict, Verdict::Known { .. }));
         self.balancer().step(|routing| routing.fleet.stored(self.key, fresh, known, mark));
         self.balancer().counters.stored.add(fresh + known);
+        self.end_noted(&batch, &verdicts);
+        let since = batch.since();
         let (mut again, mut unsure, mut down) = (Batch::default(), None, None);
         for (item, verdict) in batch.drain().zip(verdicts) {
             let stored = |data| Ok(Receipt { node: &self.name, assignment: &item.assignment, data });
@@ -198,19 +297,19 @@ impl Lane {
                 }
                 Verdict::Known { stored: json } => item.waiter.settle(stored(Data::Whole(&json))),
                 Verdict::Failed(problem) => {
+                    let in_doubt = in_doubt || item.journey.may_lie.is_some();
                     match judgement::of_failed_item(problem.status, problem.ambiguous, in_doubt) {
                         FailedItem::Refused => {
-                            self.release(1, true);
+                            self.end(&item, Ended::Released { was_dispatched: true });
                             self.balancer().counters.invalid.add(1);
                             item.waiter.settle(Err(Failure::Rejected(problem)));
                         }
                         FailedItem::Elsewhere => {
-                            self.release(1, true);
-                            self.move_on(item);
+                            self.move_on(item, true);
                             down = Some(problem.detail);
                         }
                         FailedItem::Again => {
-                            again.push(item);
+                            again.push(item, || since.unwrap_or_else(clock::now));
                             unsure = Some(problem.detail);
                         }
                     }
@@ -224,20 +323,25 @@ impl Lane {
         match unsure {
             Some(why) => {
                 self.think_of_node(judgement::Node::Silent, &why);
-                Rest::Repeat(again, why)
+                Rest::Repeat(again, Some(why))
             }
             None => Rest::Nothing,
         }
     }
 
-    /// Fails every sentence of a batch that may have been stored.
-    fn leave_in_doubt(&self, mut batch: Batch, failure: impl Fn(SentenceId) -> Failure) {
-        // This is where the pairs (id, node) will enter the in-doubt journal, after which the sentences can move to
-        // another node; until then a moved sentence could be stored twice, so the client is told instead.
-        for item in batch.drain() {
-            self.leave_one_in_doubt(item, &failure);
+    /// Those sentences of an answered batch that were noted as in doubt are stored here: the rest can be seen to.
+    fn end_noted(&self, batch: &Batch, verdicts: &[Verdict<'_>]) {
+        let is_stored = |verdict: &Verdict<'_>| !matches!(verdict, Verdict::Failed(_));
+        let noted: Vec<SentenceId> = batch
+            .noted()
+            .zip(verdicts)
+            .filter_map(|(noted, verdict)| noted.filter(|_| is_stored(verdict)))
+            .collect();
+        if noted.is_empty() {
+            return;
         }
-        self.recycle(batch);
+        self.balancer().step(|routing| noted.iter().for_each(|id| routing.doubt.ended(*id)));
+        self.balancer().doubt_changed.notify_one();
     }
 }
 

@@ -1,8 +1,9 @@
 //! PURE. What follows from how a post to a node ended: one table for whole posts, one for single sentences of a post.
 //! Absent: doing it, which is `delivery.rs`'s and `old_node.rs`'s.
 //!
-//! The line that both tables keep: only what is *surely not stored* goes to another node. A sentence that may be stored,
-//! by this post or by an earlier one, stays with its node until that node has said what became of it.
+//! The line that both tables keep: only what is *surely not stored* goes to another node without more ado. A sentence that
+//! may be stored, by this post or by an earlier one, goes to its own node again; when that does not answer, it goes
+//! elsewhere as one in doubt.
 
 /// How one post to a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub(super) enum PostEnd {
     NotSent,
     /// It left, and no whole answer came.
     Unanswered,
+    /// It came from before a fence of the node: this post is surely not stored, and the next one is let in.
+    Fenced,
     /// The answer promises to tell what became of each sentence, and does not.
     Unreadable,
     /// Another answer.
@@ -31,7 +34,7 @@ pub(super) enum Sentences {
     OneByOne,
     /// Perhaps stored: the node gets the same post again.
     Again,
-    /// Perhaps stored, and asking again does not help: the clients are told.
+    /// Perhaps stored, on a node that cannot be asked again: the clients are told.
     InDoubt,
 }
 
@@ -53,7 +56,8 @@ pub(super) fn of_bulk_post(end: PostEnd, in_doubt: bool) -> (Sentences, Node) {
     match end {
         PostEnd::NotSent => (unless_in_doubt(Sentences::Elsewhere), Node::Down),
         PostEnd::Unanswered | PostEnd::Status { ambiguous: true, .. } => (Sentences::Again, Node::Silent),
-        PostEnd::Unreadable => (Sentences::InDoubt, Node::Silent),
+        PostEnd::Fenced => (Sentences::Again, Node::AsBefore),
+        PostEnd::Unreadable => (Sentences::Again, Node::Silent),
         PostEnd::Status { .. } if in_doubt => (Sentences::Again, Node::Silent),
         PostEnd::Status { code: 404 | 405, .. } => (Sentences::OneByOne, Node::AsBefore),
         // The node does not take sentences now, whichever they are.
@@ -69,6 +73,8 @@ pub(super) fn of_single_post(end: PostEnd) -> (Sentences, Node) {
         PostEnd::NotSent => (Sentences::Elsewhere, Node::Down),
         PostEnd::Unanswered | PostEnd::Status { ambiguous: true, .. } => (Sentences::InDoubt, Node::Silent),
         PostEnd::Unreadable => (Sentences::InDoubt, Node::AsBefore),
+        // Only bulk posts carry a fence.
+        PostEnd::Fenced => (Sentences::Elsewhere, Node::AsBefore),
         PostEnd::Status { code: 401 | 403 | 404 | 405 | 429 | 503 | 507, .. } => {
             (Sentences::Elsewhere, Node::Down)
         }
@@ -111,6 +117,7 @@ mod tests {
             "not-sent" => PostEnd::NotSent,
             "unanswered" => PostEnd::Unanswered,
             "unreadable" => PostEnd::Unreadable,
+            "fenced" => PostEnd::Fenced,
             status => PostEnd::Status {
                 code: status.trim_end_matches('!').parse().unwrap(),
                 ambiguous: status.ends_with('!'),
@@ -139,7 +146,8 @@ mod tests {
         let table = "
             not-sent   | elsewhere, down   | again, down      | elsewhere, down
             unanswered | again, silent     | again, silent    | in doubt, silent
-            unreadable | in doubt, silent  | in doubt, silent | in doubt
+            unreadable | again, silent     | again, silent    | in doubt
+            fenced     | again             | again            | elsewhere
             301        | again, silent     | again, silent    | in doubt
             400        | elsewhere, silent | again, silent    | elsewhere
             401        | elsewhere, down   | again, silent    | elsewhere, down
@@ -192,6 +200,7 @@ mod tests {
             Just(PostEnd::NotSent),
             Just(PostEnd::Unanswered),
             Just(PostEnd::Unreadable),
+            Just(PostEnd::Fenced),
             (any::<u16>(), any::<bool>()).prop_map(|(code, ambiguous)| PostEnd::Status { code, ambiguous }),
         ]
     }
@@ -200,7 +209,7 @@ mod tests {
         #[test]
         fn what_may_be_stored_never_leaves_its_node(end in any_end(), in_doubt: bool) {
             let may_be_stored = match end {
-                PostEnd::NotSent => in_doubt,
+                PostEnd::NotSent | PostEnd::Fenced => in_doubt,
                 PostEnd::Unanswered | PostEnd::Unreadable => true,
                 PostEnd::Status { ambiguous, .. } => ambiguous || in_doubt,
             };

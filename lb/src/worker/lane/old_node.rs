@@ -44,6 +44,11 @@ impl Lane {
     }
 
     async fn post(&self, item: Item<'_>, slot: &mut Option<NodeConnection>) {
+        // Whether it was stored then, such a node cannot say.
+        if item.journey.may_lie.is_some() {
+            let why = "an earlier post of this id went there".to_owned();
+            return self.leave_one_in_doubt(item, |_| Failure::InDoubtOnce { node: self.name.clone(), why });
+        }
         let body = format!(r#"{{"author":{},"sentence":{}}}"#, item.sentence.author, item.sentence.sentence);
         self.balancer().counters.posts.add(1);
         let answered = self.exchange_one(&body, slot).await;
@@ -58,7 +63,7 @@ impl Lane {
         let began = Cell::new(false);
         let exchange = async {
             let connection = self.connection(slot).await?;
-            connection.exchange(&self.single_head, body.as_bytes(), &began).await
+            connection.exchange(&self.single_head, None, body.as_bytes(), &began).await
         };
         let deadline = self.balancer().lane_limits.deadline;
         timeout(deadline, exchange).await.unwrap_or_else(|_| {
@@ -95,8 +100,7 @@ impl Lane {
                 self.leave_one_in_doubt(item, |_| Failure::InDoubtOnce { node: self.name.clone(), why });
             }
             Sentences::Elsewhere | Sentences::OneByOne => {
-                self.release(1, true);
-                self.move_on(item);
+                self.move_on(item, true);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! PURE. The sentences that wait for one node, gathered into batches as they come. Absent: who posts them, and when.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::batch::{Batch, Item};
 
@@ -25,14 +26,14 @@ impl<W> Queue<W> {
         self.items < max_items && self.bytes < max_bytes
     }
 
-    /// Puts a sentence at its end.
-    pub(super) fn push(&mut self, item: Item<'_, W>) {
+    /// Puts a sentence at its end; the first of a batch asks what time it is.
+    pub(super) fn push(&mut self, item: Item<'_, W>, now: impl FnOnce() -> Instant) {
         if self.batches.back().is_none_or(Batch::is_full) {
             self.batches.push_back(self.spare.take().unwrap_or_default());
         }
         if let Some(batch) = self.batches.back_mut() {
             let before = batch.text().len();
-            batch.push(item);
+            batch.push(item, now);
             self.bytes += batch.text().len() - before;
             self.items += 1;
         }
@@ -60,7 +61,7 @@ impl<W> Queue<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::batch::tests::{assignment, batch};
+    use super::super::batch::tests::{assignment, batch, start};
     use super::*;
 
     const ID: &str = "0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b";
@@ -68,7 +69,7 @@ mod tests {
     fn push(queue: &mut Queue<usize>, n: usize) {
         for _ in 0..n {
             for item in batch(&[ID]).drain() {
-                queue.push(item);
+                queue.push(item, start);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::*;
 
 const TIME: Duration = Duration::from_secs(60);
 const HEAD: &str = "POST /base/sentences HTTP/1.1\r\nhost: node:1\r\ncontent-type: application/x-ndjson\r\n\
-    accept: application/x-ndjson\r\nauthorization: Bearer t\r\ncontent-length: 5\r\n\r\n";
+    accept: application/x-ndjson\r\nauthorization: Bearer t\r\nbalanza-fence: 7\r\ncontent-length: 5\r\n\r\n";
 
 /// A network whose next connection is this one.
 struct Next(Mutex<Option<DuplexStream>>);
@@ -37,7 +37,7 @@ fn endpoint() -> Endpoint {
 
 async fn post(slot: &mut Option<NodeConnection>) -> Result<Response, Trouble> {
     let head = post_head(&endpoint(), "/sentences", wire::contract::NDJSON, Some("Bearer t"));
-    slot.as_mut().unwrap().exchange(&head, b"12345", &Cell::new(false)).await
+    slot.as_mut().unwrap().exchange(&head, Some(7), b"12345", &Cell::new(false)).await
 }
 
 /// Reads one whole post at the node's end.
