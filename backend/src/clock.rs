@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use uuid::Uuid;
-use wire::{Date, SentenceId};
+use wire::{Date, SentenceId, StoreId};
 
 /// The wall clock, in UTC.
 #[expect(clippy::disallowed_methods, reason = "the one read of the wall clock")]
@@ -22,6 +22,16 @@ pub fn instant() -> Instant {
 /// A new identity that orders by time.
 pub fn new_id() -> SentenceId {
     SentenceId(Uuid::now_v7())
+}
+
+/// An identity for a new store. Unlike a sentence's it tells nothing, not even when it was made.
+pub fn new_store_id() -> StoreId {
+    StoreId(Uuid::new_v4())
+}
+
+/// The first number of this run's fence: no run that began earlier has come as far.
+pub fn new_fence() -> u64 {
+    now().unix_micros().unsigned_abs()
 }
 
 /// The name of this run of the process: no two runs share it.

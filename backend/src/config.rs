@@ -355,7 +355,9 @@ impl Check<'_> {
                 && name.len() <= 120
                 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
                 && !name.starts_with("system.");
-            if fits {
+            if name == mongo::IDENTITIES {
+                Err(format!("`{name}` holds the identities of the stores; use another name"))
+            } else if fits {
                 Ok(name.to_owned())
             } else {
                 Err(format!("`{name}` is no name; use letters, digits, - and _"))

@@ -1,10 +1,12 @@
 //! The node's routes: which path and method goes to which handler, and what every answer carries.
 //!
 //! Owns the table of routes, which the contract in `openapi.json` is compared with. The handlers lie below: `post`
-//! takes sentences, `read` gives them back, `observe` tells of the node. Errors of any kind leave as problems.
+//! takes sentences, `read` gives them back, `copies` keeps two nodes from having one sentence, `observe` tells of the
+//! node. Errors of any kind leave as problems.
 
 mod body;
 mod bulk;
+mod copies;
 mod observe;
 mod post;
 mod read;
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use wire::contract::LOAD_HEADER;
 
 use self::route::RouteName;
+use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::problem::Failure;
 use crate::report::{Frame, Reporter};
@@ -29,6 +32,8 @@ use crate::token::Tokens;
 pub struct Node {
     /// The sentences.
     pub store: Arc<dyn Store>,
+    /// What keeps posts out that are from before a moment.
+    pub fence: Arc<Fence>,
     /// What the node says of itself.
     pub reporter: Arc<Reporter>,
     /// The same as a feed, which ends when the node stops.
@@ -42,9 +47,13 @@ pub struct Node {
 }
 
 /// Every path with its methods. `HEAD` goes wherever `GET` goes, save for the feed.
-pub const ROUTES: [(&str, &str); 10] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("/sentence", "GET, HEAD, POST"),
     ("/sentences", "POST"),
+    ("/sentences/held", "POST"),
+    ("/sentences/ids", "GET, HEAD"),
+    ("/sentences/retract", "POST"),
+    ("/fence", "POST"),
     ("/sentence/{id}", "GET, HEAD, DELETE"),
     ("/usage", "GET, HEAD"),
     ("/report", "GET, HEAD"),
@@ -103,6 +112,10 @@ fn routes(config: &mut web::ServiceConfig) {
     config
         .service(resource("/sentence").route(web::post().to(post::one)).route(read().to(read::list)))
         .service(resource("/sentences").route(web::post().to(post::many)))
+        .service(resource("/sentences/held").route(web::post().to(copies::held)))
+        .service(resource("/sentences/ids").route(read().to(copies::ids)))
+        .service(resource("/sentences/retract").route(web::post().to(copies::retract)))
+        .service(resource("/fence").route(web::post().to(copies::fence)))
         .service(resource("/sentence/{id}").route(read().to(read::one)).route(web::delete().to(read::delete)))
         .service(resource("/usage").route(read().to(observe::usage)))
         .service(resource("/report").route(read().to(observe::report)))

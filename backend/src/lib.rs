@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod clock;
 pub mod config;
+pub mod fence;
 pub mod http;
 mod metrics;
 pub mod problem;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::config::{Config, StoreChoice};
+use self::fence::Fence;
 use self::report::{Frame, Reporter};
 use self::sampler::{Sampler, Sources};
 use self::store::embedded::EmbeddedStore;
@@ -159,9 +161,12 @@ pub async fn run(
         None => None,
     };
     let agent_address = agent.as_ref().map(|agent| agent.local_addr()).transpose()?;
+    let fence = Arc::new(Fence::new(clock::new_fence()));
     let reporter = Arc::new(Reporter::new(
         clock::new_epoch(),
+        store.id(),
         store.state(),
+        Arc::clone(&fence),
         sampler.load(),
         sources,
         config.scope.to_string(),
@@ -171,6 +176,7 @@ pub async fn run(
     let feed = tokio::spawn(report::feed(Arc::clone(&reporter), frames, stopping.clone().cancelled_owned()));
     let node = Arc::new(http::Node {
         store: Arc::clone(&store),
+        fence,
         reporter: Arc::clone(&reporter),
         frames: newest,
         tokens: config.tokens,

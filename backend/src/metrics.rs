@@ -59,6 +59,8 @@ impl Metrics {
         let mut registry = Registry::default();
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("balanza_backend_build", "The program", version);
+        let identity = Info::new([("kind", store_kind.to_owned()), ("id", reporter.store_id().to_string())]);
+        registry.register("balanza_backend_store", "The store and its identity", identity);
         registry.register("balanza_backend_http_requests", "Requests answered", requests.clone());
         registry.register(
             "balanza_backend_inserts",

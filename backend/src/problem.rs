@@ -4,11 +4,12 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use wire::contract::PROBLEM_JSON;
+use wire::contract::{FENCE_HEADER, PROBLEM_JSON};
 use wire::media::Unread;
 use wire::problem::Kind;
 use wire::{InvalidSentence, Problem};
 
+use crate::fence::Outdated;
 use crate::store::StoreError;
 
 /// How long a client should wait before it tries a node again that cannot take a sentence, in seconds.
@@ -100,6 +101,45 @@ impl Failure {
         let problem = Problem::of(Kind::NotReady, format!("not ready: {reason}"))
             .with_remedy("try again, or another node");
         Self::from(problem).with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+    }
+
+    /// The post is from before the fence.
+    pub fn fenced(Outdated { holds }: Outdated) -> Self {
+        let detail = format!("the post is from before the fence: the number that holds is {holds}");
+        let problem = Problem::of(Kind::Fenced, detail)
+            .with_field(FENCE_HEADER)
+            .with_remedy("send it with the number of the newest report, or without one");
+        Self::from(problem).with_header(HeaderName::from_static(FENCE_HEADER), HeaderValue::from(holds))
+    }
+
+    /// What the post carries is no number of a fence.
+    pub fn no_fence_number() -> Self {
+        let detail = format!("`{FENCE_HEADER}` is no single number");
+        Self::parameter(FENCE_HEADER, detail, "send the number of the newest report, or none")
+    }
+
+    /// Posts from before the fence are not through in time. It stays raised, with this number.
+    pub fn fence_waits(seconds: u64, holds: u64) -> Self {
+        let detail = format!("posts from before the fence are still under way after {seconds} seconds");
+        let problem = Problem::of(Kind::StoreUnavailable, detail)
+            .with_remedy("ask again: the fence stays raised, and older posts stay out");
+        Self::from(problem)
+            .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+            .with_header(HeaderName::from_static(FENCE_HEADER), HeaderValue::from(holds))
+    }
+
+    /// The body is not the JSON that this path reads.
+    pub fn not_json(detail: &str, remedy: &'static str) -> Self {
+        Problem::of(Kind::NotJson, format!("the body is not the JSON that is asked for: {detail}"))
+            .with_remedy(remedy)
+            .into()
+    }
+
+    /// More items than one request may have.
+    pub fn too_many(found: usize, what: &str, limit: usize) -> Self {
+        Problem::of(Kind::TooMany, format!("the body has {found} {what}; the limit is {limit}"))
+            .with_remedy(format!("send at most {limit} at once"))
+            .into()
     }
 }
 

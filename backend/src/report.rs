@@ -10,9 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use wire::{Report, Usage, events};
+use wire::{Report, StoreId, Usage, events};
 
 use crate::clock;
+use crate::fence::Fence;
 use crate::sampler::{Load, Sources};
 use crate::store::State;
 
@@ -28,7 +29,9 @@ const COUNT_PACE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Reporter {
     epoch: String,
+    store_id: StoreId,
     store: watch::Receiver<State>,
+    fence: Arc<Fence>,
     load: watch::Receiver<Arc<Load>>,
     sources: Sources,
     scope: String,
@@ -41,14 +44,18 @@ impl Reporter {
     /// A reporter of this run, named `epoch`.
     pub fn new(
         epoch: String,
+        store_id: StoreId,
         store: watch::Receiver<State>,
+        fence: Arc<Fence>,
         load: watch::Receiver<Arc<Load>>,
         sources: Sources,
         scope: String,
     ) -> Self {
         Self {
             epoch,
+            store_id,
             store,
+            fence,
             load,
             sources,
             scope,
@@ -61,6 +68,11 @@ impl Reporter {
     /// The name of this run of the process.
     pub fn epoch(&self) -> &str {
         &self.epoch
+    }
+
+    /// The identity of the store.
+    pub fn store_id(&self) -> StoreId {
+        self.store_id
     }
 
     /// Where the readings come from.
@@ -111,10 +123,10 @@ impl Reporter {
     /// Everything that the node knows of itself, now.
     pub fn report(&self) -> Report {
         let load = self.load();
-        let (seq, store) = {
+        let (seq, store, fence) = {
             let mut seq = self.seq.lock();
             *seq += 1;
-            (*seq, self.store())
+            (*seq, self.store(), self.fence.number())
         };
         let valid = load.is_valid(clock::instant());
         let because = self.reason(&store);
@@ -134,8 +146,8 @@ impl Reporter {
             ram_source: self.sources.ram,
             cpu_source: self.sources.cpu,
             scope: self.scope.clone(),
-            store: None,
-            fence: None,
+            store: Some(self.store_id),
+            fence: Some(fence),
             documents: store.tally.documents,
             revision: store.tally.revision,
             in_flight: self.in_flight(),
@@ -183,11 +195,12 @@ impl Frame {
     }
 }
 
-/// Publishes a frame whenever count, revision, readiness or a percent changes, and at every heartbeat.
+/// Publishes a frame whenever count, revision, readiness, the fence or a percent changes, and at every heartbeat.
 ///
 /// Ends when `frames` has no reader left to come, or after a last frame once the node stops.
 pub async fn feed(reporter: Arc<Reporter>, frames: watch::Sender<Frame>, stop: impl Future<Output = ()>) {
     let (mut store, mut load) = (reporter.store.clone(), reporter.load.clone());
+    let mut fence = reporter.fence.subscribe();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     let mut told = reporter.load().percents();
     let mut ready = true;
@@ -203,6 +216,7 @@ pub async fn feed(reporter: Arc<Reporter>, frames: watch::Sender<Frame>, stop: i
                 if ready == reporter.reason(&store.borrow_and_update()).is_none() { continue }
             }
             _ = count_due.tick(), if uncounted => {}
+            raised = fence.changed() => if raised.is_err() { break },
             changed = load.changed() => {
                 let percents = load.borrow_and_update().percents();
                 if changed.is_err() { break }

@@ -5,7 +5,9 @@
 //! - an insert is answered after its sentences are durable, and never before;
 //! - a sentence is stored once under its id; a repeated id is answered with the document as it was stored first;
 //! - documents are listed by date, then id; two documents of one node never get the same date from the node;
-//! - the count of documents and the revision change in one step, after the change that they count.
+//! - the count of documents and the revision change in one step, after the change that they count;
+//! - a store has an identity, made once with it;
+//! - the pass of an insert is given back once the insert can change nothing any more, and not before.
 
 pub mod embedded;
 mod entry;
@@ -16,7 +18,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use wire::{Date, SentenceId, StoredSentence};
+use wire::{Date, SentenceId, StoreId, StoredSentence};
+
+use crate::fence::Pass;
 
 pub use entry::{Entry, Outcome, Place};
 pub use ledger::{State, Tally};
@@ -29,14 +33,28 @@ pub type Pages = mpsc::Receiver<Result<Vec<StoredSentence>, StoreError>>;
 
 /// Keeps sentences.
 pub trait Store: Send + Sync + 'static {
-    /// Stores what is not stored yet; answers once everything is durable. Outcomes are in the order of `entries`.
-    fn insert(&self, entries: Vec<Entry>) -> Answer<Receipt>;
+    /// The identity of what is stored, which no other store has, and which stays under every name, path and run.
+    fn id(&self) -> StoreId;
+
+    /// Stores what is not stored yet; answers once everything is durable. Outcomes are in the order of `entries`. The store
+    /// keeps `pass` until it is through with the insert, also where nobody waits for the answer any more.
+    fn insert(&self, entries: Vec<Entry>, pass: Pass) -> Answer<Receipt>;
 
     /// The document under `id`.
     fn get(&self, id: SentenceId) -> Answer<Option<StoredSentence>>;
 
     /// Removes the document under `id`; `false` when there was none.
     fn delete(&self, id: SentenceId) -> Answer<(bool, Tally)>;
+
+    /// The places of those of `ids` that are stored, in no order. Reads no texts.
+    fn held(&self, ids: Vec<SentenceId>) -> Answer<Vec<Place>>;
+
+    /// The next places after one, by date and id, at most `limit`. Reads no texts.
+    fn places(&self, after: Option<Place>, limit: usize) -> Answer<Vec<Place>>;
+
+    /// Removes the documents that stand at exactly these places, and gives their ids once that is durable. What stands
+    /// elsewhere under the same id stays.
+    fn retract(&self, copies: Vec<Place>) -> Answer<(Vec<SentenceId>, Tally)>;
 
     /// The documents that `query` selects, by date and id, in pages of bounded size.
     fn list(&self, query: Query) -> Pages;
@@ -109,10 +127,12 @@ const MAX_PAGE_DOCUMENTS: usize = 512;
 /// A page of a listing ends once its texts reach this many bytes.
 const MAX_PAGE_BYTES: usize = 256 * 1024;
 
-/// Takes the entries' part of a queue's bytes, or says that the queue is full.
-fn reserve(room: &Arc<Semaphore>, entries: &[Entry]) -> Result<OwnedSemaphorePermit, StoreError> {
-    let weight: usize = entries.iter().map(Entry::weight).sum();
-    // A single insert that outweighs the whole queue takes all of it.
+/// What one place weighs in a queue, in bytes.
+const PLACE_WEIGHT: usize = 32;
+
+/// Takes a part of a queue's bytes, or says that the queue is full.
+fn reserve(room: &Arc<Semaphore>, weight: usize) -> Result<OwnedSemaphorePermit, StoreError> {
+    // A single change that outweighs the whole queue takes all of it.
     let weight = u32::try_from(weight.min(MAX_QUEUED_BYTES)).unwrap_or(u32::MAX);
     Arc::clone(room).try_acquire_many_owned(weight).map_err(|_| StoreError::Busy)
 }

@@ -11,6 +11,7 @@ use wire::contract::{MAX_AUTHOR_BYTES, MAX_SENTENCE_BODY_BYTES, MAX_SENTENCE_BYT
 use wire::{NewSentence, StoredSentence};
 
 use crate::config::StoreChoice;
+use crate::fence::Pass;
 use crate::open_store;
 use crate::store::{Entry, Outcome, Query, Store};
 
@@ -95,7 +96,7 @@ pub async fn read_all(store: &Arc<dyn Store>, mut input: impl BufRead) -> anyhow
             entries.push(read_line(&line).with_context(|| format!("line {number}"))?);
         }
         if entries.len() == BATCH || (length == 0 && !entries.is_empty()) {
-            let receipt = store.insert(std::mem::take(&mut entries)).await?;
+            let receipt = store.insert(std::mem::take(&mut entries), Pass::unfenced()).await?;
             for outcome in receipt.outcomes {
                 match outcome {
                     Outcome::Stored(_) => imported.stored += 1,

@@ -108,11 +108,11 @@ fn verbose(node: &Node, because: Option<&str>) -> String {
             .map_or_else(|| "unknown".to_owned(), |share| format!("{}%", share.percent()))
     };
     let ready = because.map_or_else(|| "ready".to_owned(), |because| format!("not ready: {because}"));
-    let (documents, kind) = (report.documents, node.store_kind);
+    let (documents, kind, id) = (report.documents, node.store_kind, node.reporter.store_id());
     let (ram, cpu) = (known(report.ram), known(report.cpu));
     let (ram_source, cpu_source) = (report.ram_source, report.cpu_source);
     format!(
-        "store: {store} ({kind}, {documents} documents)\nram: {ram} ({ram_source})\ncpu: {cpu} ({cpu_source})\nnode: {ready}\n"
+        "store: {store} ({kind}, {documents} documents)\nidentity: {id}\nram: {ram} ({ram_source})\ncpu: {cpu} ({cpu_source})\nnode: {ready}\n"
     )
 }
 

@@ -6,7 +6,8 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use wire::RawSentence;
 use wire::contract::{
-    DOCUMENTS_HEADER, EPOCH_HEADER, MAX_BULK_BODY_BYTES, MAX_SENTENCE_BODY_BYTES, NDJSON, REVISION_HEADER,
+    DOCUMENTS_HEADER, EPOCH_HEADER, FENCE_HEADER, MAX_BULK_BODY_BYTES, MAX_SENTENCE_BODY_BYTES, NDJSON,
+    REVISION_HEADER,
 };
 use wire::media::Format;
 use wire::template::{Fresh, ID_LEN};
@@ -14,8 +15,9 @@ use wire::template::{Fresh, ID_LEN};
 use super::bulk::{Batch, refused};
 use super::{Node, body};
 use crate::clock;
+use crate::fence::Pass;
 use crate::problem::Failure;
-use crate::store::{Outcome, Receipt, Tally};
+use crate::store::{Entry, Outcome, Receipt, Tally};
 
 /// `POST /sentence`.
 pub(super) async fn one(request: HttpRequest, payload: Payload, node: Data<Node>) -> HttpResponse {
@@ -41,7 +43,8 @@ async fn store_one(
     // The answer repeats the literals of the request as they stand.
     let (author, text) = (sentence.author.raw(), sentence.sentence.raw());
     let id = sentence.id.unwrap_or_else(clock::new_id);
-    let Receipt { outcomes, tally } = insert(node, vec![sentence.into_owned(id).into()]).await?;
+    let Receipt { outcomes, tally } =
+        insert(node, vec![sentence.into_owned(id).into()], enter(request, node)?).await?;
     let body = match outcomes.into_iter().next() {
         Some(Outcome::Stored(date)) => {
             let (date, mut buffer) = (date.to_string(), [0; ID_LEN]);
@@ -71,10 +74,12 @@ async fn store_many(
     // The entries own their texts; the body need not wait for the disk.
     drop(body);
     let entries = std::mem::take(&mut batch.entries);
+    // Behind the body, so that a slow sender holds no fence up.
+    let pass = enter(request, node)?;
     let receipt = if entries.is_empty() {
         Receipt { outcomes: Vec::new(), tally: node.reporter.store().tally }
     } else {
-        insert(node, entries).await?
+        insert(node, entries, pass).await?
     };
     let media_type = match format {
         Format::Json => ContentType::json().to_string(),
@@ -84,7 +89,7 @@ async fn store_many(
     Ok((HttpResponse::build(StatusCode::OK).content_type(media_type).body(body), receipt.tally))
 }
 
-fn admit(request: &HttpRequest, node: &Node) -> Result<(), Failure> {
+pub(super) fn admit(request: &HttpRequest, node: &Node) -> Result<(), Failure> {
     node.tokens.admit_write(request.headers())?;
     match node.reporter.not_ready_because() {
         Some(reason) => Err(Failure::not_ready(&reason)),
@@ -92,15 +97,31 @@ fn admit(request: &HttpRequest, node: &Node) -> Result<(), Failure> {
     }
 }
 
-async fn insert(node: &Node, entries: Vec<crate::store::Entry>) -> Result<Receipt, Failure> {
+/// Lets the post in, where it carries the fence's number or none.
+fn enter(request: &HttpRequest, node: &Node) -> Result<Pass, Failure> {
+    let mut values = request.headers().get_all(FENCE_HEADER).map(HeaderValue::as_bytes);
+    let carried = match (values.next(), values.next()) {
+        (None, _) => None,
+        (Some(value), None) => Some(number(value).ok_or_else(Failure::no_fence_number)?),
+        (Some(_), Some(_)) => return Err(Failure::no_fence_number()),
+    };
+    node.fence.enter(carried).map_err(Failure::fenced)
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
+}
+
+async fn insert(node: &Node, entries: Vec<Entry>, pass: Pass) -> Result<Receipt, Failure> {
     let begun = clock::instant();
-    let receipt = node.store.insert(entries).await?;
+    let receipt = node.store.insert(entries, pass).await?;
     node.metrics.inserted(begun.elapsed(), &receipt.outcomes);
     Ok(receipt)
 }
 
-/// Every answer to a post tells the store's count and revision: after the commit, or as they stand for a failed post.
-fn finish(node: &Node, answer: Result<(HttpResponse, Tally), Failure>) -> HttpResponse {
+/// Every answer to a post that changes the store tells the store's count and revision: after the commit, or as they stand for a failed post.
+pub(super) fn finish(node: &Node, answer: Result<(HttpResponse, Tally), Failure>) -> HttpResponse {
     let (mut response, tally) =
         answer.unwrap_or_else(|failure| (failure.error_response(), node.reporter.store().tally));
     let headers = response.headers_mut();

@@ -14,14 +14,14 @@ use crate::report::InFlight;
 use crate::store::{Pages, Query, StoreError};
 
 /// Where the cursor of the next page stands, beside the `Link` header.
-const NEXT_HEADER: &str = "balanza-next";
+pub(super) const NEXT_HEADER: &str = "balanza-next";
 
 /// A page of a listing ends early once its texts reach this many bytes, so that its answer fits in memory.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// `GET /sentence`.
 pub(super) async fn list(request: HttpRequest, node: Data<Node>) -> Result<HttpResponse, Failure> {
-    let query = read_query(request.query_string())?;
+    let query = query(request.query_string(), MAX_PAGE, &["limit", "after", "author"])?;
     match query.limit {
         Some(limit) => page(&node, query, limit).await,
         None => everything(&node, query).await,
@@ -146,17 +146,23 @@ fn read_id(text: &str) -> Result<SentenceId, Failure> {
     })
 }
 
-fn read_query(text: &str) -> Result<Query, Failure> {
+/// The query of a listing: pages of at most `most`, and no parameter but the `known` ones.
+pub(super) fn query(text: &str, most: usize, known: &[&str]) -> Result<Query, Failure> {
     let pairs = QueryString::<Vec<(String, String)>>::from_query(text)
         .map_err(|error| Failure::parameter("query", error.to_string(), "write it as ?limit=100"))?;
     let mut query = Query::default();
     for (name, value) in pairs.into_inner() {
+        if !known.contains(&name.as_str()) {
+            let (name, known) = (shortened(&name), listed(known));
+            let detail = format!("there is no parameter `{name}`");
+            return Err(Failure::parameter(&name, detail, format!("use {known}")));
+        }
         let twice = match name.as_str() {
             "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+                let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
                 let limit = limit.ok_or_else(|| {
                     let detail = format!("`limit` is `{}`", shortened(&value));
-                    Failure::parameter("limit", detail, format!("use a number from 1 to {MAX_PAGE}"))
+                    Failure::parameter("limit", detail, format!("use a number from 1 to {most}"))
                 })?;
                 query.limit.replace(limit).is_some()
             }
@@ -174,17 +180,21 @@ fn read_query(text: &str) -> Result<Query, Failure> {
                     "name an author, or leave it out",
                 ));
             }
-            "author" => query.author.replace(value).is_some(),
-            other => {
-                let detail = format!("there is no parameter `{}`", shortened(other));
-                return Err(Failure::parameter(&shortened(other), detail, "use limit, after and author"));
-            }
+            _ => query.author.replace(value).is_some(),
         };
         if twice {
             return Err(Failure::parameter(&name, format!("`{name}` is given twice"), "give it once"));
         }
     }
     Ok(query)
+}
+
+/// Names in a row: `limit, after and author`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
+    }
 }
 
 fn shortened(text: &str) -> String {
@@ -196,7 +206,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let told = match read_query(text) {
+        let told = match query(text, MAX_PAGE, &["limit", "after", "author"]) {
             Ok(query) => format!("{:?} {:?} {}", query.limit, query.author, query.after.is_some()),
             Err(failure) => failure.to_string(),
         };
@@ -215,5 +225,8 @@ mod tests {
         check("author=", "`author` is empty; name an author, or leave it out");
         check("limt=5", "there is no parameter `limt`; use limit, after and author");
         check("limit=5&limit=6", "`limit` is given twice; give it once");
+        let other = query("author=Ana", 10_000, &["limit", "after"]).unwrap_err().to_string();
+        assert_eq!(other, "there is no parameter `author`; use limit and after");
+        assert_eq!(query("limit=10000", 10_000, &["limit"]).unwrap().limit, Some(10_000));
     }
 }

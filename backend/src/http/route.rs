@@ -7,6 +7,10 @@ pub(super) enum RouteName {
     Sentence,
     /// `/sentences`
     Sentences,
+    /// `/sentences/held`, `/sentences/ids` or `/sentences/retract`
+    Copies,
+    /// `/fence`
+    Fence,
     /// `/sentence/{id}`
     SentenceById,
     /// `/usage`
@@ -27,6 +31,8 @@ impl RouteName {
         match path {
             "/sentence" => Self::Sentence,
             "/sentences" => Self::Sentences,
+            "/sentences/held" | "/sentences/ids" | "/sentences/retract" => Self::Copies,
+            "/fence" => Self::Fence,
             "/usage" => Self::Usage,
             "/report" => Self::Report,
             "/report/stream" => Self::ReportStream,
@@ -41,6 +47,8 @@ impl RouteName {
         match self {
             Self::Sentence => "/sentence",
             Self::Sentences => "/sentences",
+            Self::Copies => "copies",
+            Self::Fence => "/fence",
             Self::SentenceById => "/sentence/{id}",
             Self::Usage => "/usage",
             Self::Report => "/report",
@@ -52,7 +60,7 @@ impl RouteName {
 
     /// Whether requests to it wait for the store. The others are answered at once.
     pub(super) fn asks_the_store(self) -> bool {
-        matches!(self, Self::Sentence | Self::Sentences | Self::SentenceById)
+        matches!(self, Self::Sentence | Self::Sentences | Self::SentenceById | Self::Copies | Self::Fence)
     }
 }
 
@@ -69,6 +77,7 @@ mod tests {
         for (path, _) in super::super::ROUTES {
             let expected = match path {
                 "/metrics" | "/livez" | "/readyz" | "/openapi.json" => "health",
+                "/sentences/held" | "/sentences/ids" | "/sentences/retract" => "copies",
                 path => path,
             };
             assert_eq!(label(path), expected);
@@ -77,8 +86,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_the_paths_of_sentences_ask_the_store(path in "/[a-z/{}0-9]{0,20}") {
+        fn only_the_paths_of_sentences_ask_the_store(
+            path in prop_oneof!["/[a-z/{}0-9]{0,20}", "/sentences/(held|ids|retract|other)", "/fence"],
+        ) {
             let is_sentence = path == "/sentence" || path == "/sentences" || path.starts_with("/sentence/");
+            let copies = ["/sentences/held", "/sentences/ids", "/sentences/retract", "/fence"];
+            let is_sentence = is_sentence || copies.contains(&path.as_str());
             prop_assert_eq!(RouteName::of(&path).asks_the_store(), is_sentence);
         }
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use wire::{Share, Source};
+use wire::{Share, Source, StoreId};
 
 use super::Metrics;
+use crate::fence::Fence;
 use crate::report::Reporter;
 use crate::sampler::{Load, Sources};
 use crate::store::{Outcome, State, Tally};
@@ -78,7 +79,9 @@ fn metrics(load: Load) -> (Metrics, watch::Sender<State>) {
     let (store, state) = watch::channel(State { tally, fault: None });
     let load = watch::channel(Arc::new(load)).1;
     let sources = Sources { ram: Source::Ebpf, cpu: Source::Procfs };
-    let reporter = Reporter::new("e".to_owned(), state, load, sources, "host".to_owned());
+    let fence = Arc::new(Fence::new(1));
+    let (epoch, id, scope) = ("e".to_owned(), StoreId(uuid::Uuid::nil()), "host".to_owned());
+    let reporter = Reporter::new(epoch, id, state, fence, load, sources, scope);
     (Metrics::new(Arc::new(reporter), "embedded"), store)
 }
 
@@ -100,6 +103,7 @@ fn the_snapshot_tells_the_node_as_it_stands_at_each_scrape() {
     let samples = parse(&metrics.write()).samples;
     let expected = [
         (concat!("balanza_backend_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
+        ("balanza_backend_store_info{kind=\"embedded\",id=\"00000000-0000-0000-0000-000000000000\"}", 1.0),
         ("balanza_backend_documents{store=\"embedded\"}", 7.0),
         ("balanza_backend_ready", 1.0),
         ("balanza_backend_in_flight_requests", 0.0),

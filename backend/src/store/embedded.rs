@@ -14,16 +14,18 @@ use std::thread::JoinHandle;
 use futures_util::future::BoxFuture;
 use parking_lot::RwLock;
 use redb::{Builder, Database, DatabaseError};
-use tokio::sync::{Mutex, Semaphore, oneshot, watch};
-use wire::{SentenceId, StoredSentence};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use wire::{SentenceId, StoreId, StoredSentence};
 
 use self::engine::Fault;
 use self::writer::{Job, Shared, Writer};
 use super::ledger::Ledger;
 use super::{
-    Answer, Entry, MAX_QUEUED_BYTES, OpenError, Pages, Place, Query, Receipt, State, Store, StoreError,
-    Tally, reserve,
+    Answer, Entry, MAX_QUEUED_BYTES, OpenError, PLACE_WEIGHT, Pages, Place, Query, Receipt, State, Store,
+    StoreError, Tally, reserve,
 };
+use crate::clock;
+use crate::fence::Pass;
 
 /// The file inside the data directory.
 pub const FILE_NAME: &str = "sentences.redb";
@@ -37,6 +39,7 @@ type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
 
 /// The embedded store.
 pub struct EmbeddedStore {
+    id: StoreId,
     jobs: mpsc::Sender<Job>,
     /// Bytes still free in the queue.
     room: Arc<Semaphore>,
@@ -68,7 +71,7 @@ impl EmbeddedStore {
 
     fn with_opener(opener: Opener) -> Result<Self, Fault> {
         let database = opener().map_err(|error| Fault::Engine(error.into()))?;
-        let contents = engine::prepare(&database)?;
+        let contents = engine::prepare(&database, clock::new_store_id())?;
         let shared = Arc::new(RwLock::new(Some(Arc::new(database))));
         let ledger = Arc::new(Ledger::new(contents.documents));
         let (sender, jobs) = mpsc::channel();
@@ -77,19 +80,47 @@ impl EmbeddedStore {
             shared: Arc::clone(&shared),
             opener,
             ledger: Arc::clone(&ledger),
+            id: contents.id,
             newest: contents.newest,
+            in_doubt: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(|| writer.run())
             .map_err(|error| Fault::Engine(redb::Error::Io(error)))?;
         Ok(Self {
+            id: contents.id,
             jobs: sender,
             room: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
             shared,
             ledger,
             thread: Arc::new(Mutex::new(Some(thread))),
         })
+    }
+
+    /// Puts a job into the writer's queue, at once, and gives its answer.
+    fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Answer<T> {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.jobs.send(job(answer));
+        Box::pin(async move {
+            sent.map_err(|_| StoreError::Closed)?;
+            answered.await.map_err(|_| StoreError::Closed)?
+        })
+    }
+
+    /// The same for a job that takes room in the queue.
+    fn ask_with_room<T: Send + 'static>(
+        &self,
+        weight: usize,
+        job: impl FnOnce(OwnedSemaphorePermit, oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Answer<T> {
+        match reserve(&self.room, weight) {
+            Ok(room) => self.ask(|answer| job(room, answer)),
+            Err(busy) => Box::pin(std::future::ready(Err(busy))),
+        }
     }
 
     fn read<T: Send + 'static>(
@@ -102,17 +133,13 @@ impl EmbeddedStore {
 }
 
 impl Store for EmbeddedStore {
-    fn insert(&self, entries: Vec<Entry>) -> Answer<Receipt> {
-        let room = match reserve(&self.room, &entries) {
-            Ok(room) => room,
-            Err(busy) => return Box::pin(std::future::ready(Err(busy))),
-        };
-        let (answer, answered) = oneshot::channel();
-        let sent = self.jobs.send(Job::Insert { entries, room, answer });
-        Box::pin(async move {
-            sent.map_err(|_| StoreError::Closed)?;
-            answered.await.map_err(|_| StoreError::Closed)?
-        })
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn insert(&self, entries: Vec<Entry>, pass: Pass) -> Answer<Receipt> {
+        let weight = Entry::weigh(&entries);
+        self.ask_with_room(weight, |room, answer| Job::Insert { entries, room, pass, answer })
     }
 
     fn get(&self, id: SentenceId) -> Answer<Option<StoredSentence>> {
@@ -120,12 +147,20 @@ impl Store for EmbeddedStore {
     }
 
     fn delete(&self, id: SentenceId) -> Answer<(bool, Tally)> {
-        let (answer, answered) = oneshot::channel();
-        let sent = self.jobs.send(Job::Delete { id, answer });
-        Box::pin(async move {
-            sent.map_err(|_| StoreError::Closed)?;
-            answered.await.map_err(|_| StoreError::Closed)?
-        })
+        self.ask(|answer| Job::Delete { id, answer })
+    }
+
+    fn held(&self, ids: Vec<SentenceId>) -> Answer<Vec<Place>> {
+        self.read(move |database| engine::held(database, &ids))
+    }
+
+    fn places(&self, after: Option<Place>, limit: usize) -> Answer<Vec<Place>> {
+        self.read(move |database| engine::places(database, after, limit))
+    }
+
+    fn retract(&self, copies: Vec<Place>) -> Answer<(Vec<SentenceId>, Tally)> {
+        let weight = copies.len() * PLACE_WEIGHT;
+        self.ask_with_room(weight, |room, answer| Job::Retract { copies, room, answer })
     }
 
     fn list(&self, query: Query) -> Pages {

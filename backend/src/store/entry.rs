@@ -1,6 +1,6 @@
 //! What goes into a store, what becomes of it, and its place in the order of documents. PURE.
 
-use wire::{Date, NewSentence, SentenceId, StoredSentence};
+use wire::{Date, NewSentence, SentenceId, StoredCopy, StoredSentence};
 
 /// One sentence to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,11 @@ impl From<NewSentence> for Entry {
 }
 
 impl Entry {
-    /// What the entry weighs in a queue, in bytes, with an allowance for what surrounds the text.
-    pub(super) fn weight(&self) -> usize {
+    /// What the entries weigh in a queue, in bytes, with an allowance for what surrounds each text.
+    pub(super) fn weigh(entries: &[Self]) -> usize {
         const AROUND: usize = 256;
-        self.sentence.author.len() + self.sentence.sentence.len() + AROUND
+        let weights = entries.iter().map(|it| it.sentence.author.len() + it.sentence.sentence.len() + AROUND);
+        weights.sum()
     }
 }
 
@@ -37,7 +38,7 @@ pub enum Outcome {
 }
 
 /// A place in the order of documents: by date, then id. Unlike [`wire::Place`] it has an id, as every document here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The date of the document that stands here.
     pub date: Date,
@@ -49,6 +50,18 @@ impl Place {
     /// The place of `document`; `None` for one from an old node, which has no id.
     pub fn of(document: &StoredSentence) -> Option<Self> {
         Some(Self { date: document.date, id: document.id? })
+    }
+}
+
+impl From<StoredCopy> for Place {
+    fn from(StoredCopy { date, id }: StoredCopy) -> Self {
+        Self { date, id }
+    }
+}
+
+impl From<Place> for StoredCopy {
+    fn from(Place { date, id }: Place) -> Self {
+        Self { date, id }
     }
 }
 

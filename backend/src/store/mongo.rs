@@ -4,30 +4,34 @@
 //! serves many posts. The node counts its documents itself: exactly at the start and after every fault, and a cheap
 //! estimate is compared now and then.
 //!
+//! The identity of the collection lies in a collection of its own, beside those of the sentences.
+//!
 //! The driver's futures are never dropped half-way: each runs as a task of its own, and only the wait for it ends
 //! early. A server may ignore the write concern (FerretDB does); it then promises no more than it keeps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use mongodb::bson::{self, DateTime, Document, doc};
-use mongodb::error::{Error, ErrorKind};
+use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, ConnectionString, WriteConcern};
-use mongodb::{Client, Collection, IndexModel};
+use mongodb::{Client, Collection, Database, IndexModel};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use wire::{Date, SentenceId, StoredSentence};
+use wire::{Date, SentenceId, StoreId, StoredSentence};
 
 use super::ledger::Ledger;
 use super::{
     Answer, Entry, MAX_COMMIT_ENTRIES, MAX_PAGE_BYTES, MAX_PAGE_DOCUMENTS, MAX_QUEUED_BYTES, OpenError,
-    Outcome, Pages, Place, Query, Receipt, State, Store, StoreError, Tally, next_date, reserve,
+    Outcome, PLACE_WEIGHT, Pages, Place, Query, Receipt, State, Store, StoreError, Tally, next_date, reserve,
 };
 use crate::clock;
+use crate::fence::Pass;
 
 /// The database where the connection string names none.
 const DEFAULT_DATABASE: &str = "balanza";
@@ -45,6 +49,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 /// Looks between two comparisons of the count.
 const LOOKS_PER_COUNT: u32 = 60;
+/// How long the server must have answered again before an insert whose end it did not tell counts as over: what it had
+/// received by then, it has carried out by then.
+const SETTLE: Duration = Duration::from_secs(1);
+/// The collection of the identities: a document for each collection of sentences in the database.
+pub const IDENTITIES: &str = "balanza_identities";
 /// The server's code for a key that exists already.
 const DUPLICATE_KEY: i32 = 11_000;
 
@@ -69,8 +78,7 @@ impl Stored {
     }
 
     fn date(&self) -> Date {
-        let millis = self.date.timestamp_millis();
-        Date::from_unix_micros(millis.saturating_mul(1000).saturating_add(i64::from(self.micros)))
+        joined(self.date, self.micros)
     }
 
     fn id(&self) -> SentenceId {
@@ -83,11 +91,39 @@ impl Stored {
     }
 }
 
+/// A sentence's place, as the collection holds it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct StoredPlace {
+    #[serde(rename = "_id")]
+    id: bson::Uuid,
+    date: DateTime,
+    micros: i32,
+}
+
+impl From<StoredPlace> for Place {
+    fn from(StoredPlace { id, date, micros }: StoredPlace) -> Self {
+        Self { date: joined(date, micros), id: SentenceId(uuid::Uuid::from_bytes(id.bytes())) }
+    }
+}
+
+/// The identity of a collection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Identity {
+    #[serde(rename = "_id")]
+    collection: String,
+    store: bson::Uuid,
+}
+
 /// A date as BSON has it, and the microseconds that BSON has not.
 fn split(date: Date) -> (DateTime, i32) {
     let micros = date.unix_micros();
     let rest = i32::try_from(micros.rem_euclid(1000)).unwrap_or(0);
     (DateTime::from_millis(micros.div_euclid(1000)), rest)
+}
+
+fn joined(date: DateTime, micros: i32) -> Date {
+    let millis = date.timestamp_millis();
+    Date::from_unix_micros(millis.saturating_mul(1000).saturating_add(i64::from(micros)))
 }
 
 fn uuid_of(id: SentenceId) -> bson::Uuid {
@@ -107,6 +143,7 @@ pub fn check_uri(uri: &str) -> Result<(), String> {
 
 /// The MongoDB store.
 pub struct MongoStore {
+    id: StoreId,
     jobs: mpsc::UnboundedSender<Job>,
     /// Bytes still free in the queue.
     room: Arc<Semaphore>,
@@ -119,6 +156,7 @@ struct Job {
     entries: Vec<Entry>,
     /// The entries' part of the queue's bytes, given back when the job is done.
     room: OwnedSemaphorePermit,
+    pass: Pass,
     answer: oneshot::Sender<Result<Receipt, StoreError>>,
 }
 
@@ -134,6 +172,8 @@ struct Server {
     uncounted: Arc<AtomicBool>,
     /// Wakes the keeper after a fault.
     fault: Arc<Notify>,
+    /// The passes of inserts whose end the server did not tell.
+    in_doubt: Arc<Mutex<InDoubt>>,
 }
 
 impl MongoStore {
@@ -165,6 +205,7 @@ impl MongoStore {
         let client = Client::with_options(options).map_err(failed)?;
         let collection = client.database(&database).collection::<Stored>(collection);
         let (documents, newest) = prepare(&collection).await.map_err(failed)?;
+        let id = identity(&client.database(&database), collection.name()).await.map_err(failed)?;
 
         let server = Server {
             client,
@@ -173,13 +214,14 @@ impl MongoStore {
             changes: Arc::new(Semaphore::new(INSERTS_UNDER_WAY as usize)),
             uncounted: Arc::default(),
             fault: Arc::default(),
+            in_doubt: Arc::default(),
         };
         let (jobs, queue) = mpsc::unbounded_channel();
         let (closing, closed) = (CancellationToken::new(), CancellationToken::new());
         tokio::spawn(dispatch(server.clone(), queue, newest, closing.clone(), closed.clone()));
         tokio::spawn(keep(server.clone(), closing.clone()));
         let room = Arc::new(Semaphore::new(MAX_QUEUED_BYTES));
-        Ok(Self { jobs, room, server, closing, closed })
+        Ok(Self { id, jobs, room, server, closing, closed })
     }
 }
 
@@ -203,14 +245,56 @@ async fn prepare(collection: &Collection<Stored>) -> Result<(u64, Option<Date>),
     Ok((documents, newest.map(|stored| stored.date())))
 }
 
+/// The identity of `collection`; made where it has none. Of several that make one at once, one is first.
+async fn identity(database: &Database, collection: &str) -> Result<StoreId, Error> {
+    let identities = database.collection::<Identity>(IDENTITIES);
+    let known = || identities.find_one(doc! { "_id": collection });
+    if known().await?.is_none() {
+        let store = bson::Uuid::from_bytes(clock::new_store_id().0.into_bytes());
+        let new = Identity { collection: collection.to_owned(), store };
+        if let Err(error) = identities.insert_one(new).await
+            && !is_duplicate(&error)
+        {
+            return Err(error);
+        }
+    }
+    let known = known().await?.ok_or_else(|| Error::custom("the identity of the collection is not kept"))?;
+    Ok(StoreId(uuid::Uuid::from_bytes(known.store.bytes())))
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(refusal)) if refusal.code == DUPLICATE_KEY)
+}
+
+/// Passes that cannot be given back yet.
+#[derive(Debug, Default)]
+struct InDoubt {
+    /// Since the server did not tell.
+    untold: Vec<Pass>,
+    /// Since when it answers again.
+    settling: Vec<(Instant, Pass)>,
+}
+
+impl InDoubt {
+    /// The server has answered at `now`.
+    fn answered(&mut self, now: Instant) {
+        self.settling.retain(|(since, _)| now.saturating_duration_since(*since) < SETTLE);
+        self.settling.extend(self.untold.drain(..).map(|pass| (now, pass)));
+    }
+}
+
 impl Store for MongoStore {
-    fn insert(&self, entries: Vec<Entry>) -> Answer<Receipt> {
-        let room = match reserve(&self.room, &entries) {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn insert(&self, entries: Vec<Entry>, pass: Pass) -> Answer<Receipt> {
+        let room = match reserve(&self.room, Entry::weigh(&entries)) {
             Ok(room) => room,
             Err(busy) => return Box::pin(std::future::ready(Err(busy))),
         };
         let (answer, answered) = oneshot::channel();
-        let sent = self.jobs.send(Job { entries, room, answer });
+        let sent = self.jobs.send(Job { entries, room, pass, answer });
         Box::pin(async move {
             sent.map_err(|_| StoreError::Closed)?;
             match tokio::time::timeout(PATIENCE, answered).await {
@@ -238,6 +322,31 @@ impl Store for MongoStore {
             let tally = server.ledger.changed(0, deleted);
             drop(change);
             Ok((deleted > 0, tally))
+        }))
+    }
+
+    fn held(&self, ids: Vec<SentenceId>) -> Answer<Vec<Place>> {
+        let server = self.server.clone();
+        Box::pin(in_a_task(async move { server.held(&ids).await }))
+    }
+
+    fn places(&self, after: Option<Place>, limit: usize) -> Answer<Vec<Place>> {
+        let server = self.server.clone();
+        let query = Query { after, limit: Some(limit), author: None };
+        Box::pin(in_a_task(async move { server.places(filter(&query), limit).await }))
+    }
+
+    fn retract(&self, copies: Vec<Place>) -> Answer<(Vec<SentenceId>, Tally)> {
+        let room = match reserve(&self.room, copies.len() * PLACE_WEIGHT) {
+            Ok(room) => room,
+            Err(busy) => return Box::pin(std::future::ready(Err(busy))),
+        };
+        let server = self.server.clone();
+        Box::pin(in_a_task(async move {
+            let change = Arc::clone(&server.changes).acquire_owned().await;
+            let retracted = server.retract(copies).await.inspect_err(|error| server.failed(error));
+            drop((change, room));
+            retracted
         }))
     }
 
@@ -299,8 +408,8 @@ async fn dispatch(
         let mut date = |entry: &Entry| entry.date.unwrap_or_else(|| *newest.insert(next_date(now, newest)));
         let mut batch =
             Batch { documents: Vec::with_capacity(weight), waiting: Vec::with_capacity(jobs.len()) };
-        for Job { entries, room, answer } in jobs {
-            batch.waiting.push(Waiting { entries: entries.len(), room, answer });
+        for Job { entries, room, pass, answer } in jobs {
+            batch.waiting.push(Waiting { entries: entries.len(), room, pass, answer });
             batch.documents.extend(entries.into_iter().map(|entry| {
                 let date = date(&entry);
                 Stored::new(entry, date)
@@ -326,6 +435,7 @@ struct Batch {
 struct Waiting {
     entries: usize,
     room: OwnedSemaphorePermit,
+    pass: Pass,
     answer: oneshot::Sender<Result<Receipt, StoreError>>,
 }
 
@@ -340,8 +450,8 @@ impl Server {
         });
         match committed {
             Ok((tally, mut outcomes)) => {
-                for Waiting { entries, room, answer } in waiting {
-                    drop(room);
+                for Waiting { entries, room, pass, answer } in waiting {
+                    drop((room, pass));
                     let outcomes = outcomes.by_ref().take(entries).collect();
                     // Whoever has stopped waiting does not hear it.
                     drop(answer.send(Ok(Receipt { outcomes, tally })));
@@ -349,8 +459,13 @@ impl Server {
             }
             Err(error) => {
                 self.failed(&error);
-                for Waiting { answer, .. } in waiting {
-                    drop(answer.send(Err(unavailable(&error))));
+                let failure = unavailable(&error);
+                let ambiguous = matches!(failure, StoreError::Unavailable { ambiguous: true, .. });
+                for Waiting { answer, pass, .. } in waiting {
+                    if ambiguous {
+                        self.in_doubt.lock().untold.push(pass);
+                    }
+                    drop(answer.send(Err(failure.clone())));
                 }
             }
         }
@@ -398,6 +513,77 @@ impl Server {
         Ok(found)
     }
 
+    async fn held(&self, ids: &[SentenceId]) -> Result<Vec<Place>, Error> {
+        let ids = ids.iter().map(|id| uuid_of(*id)).collect::<Vec<_>>();
+        let mut found = Vec::with_capacity(ids.len());
+        let mut cursor =
+            self.of_places().find(doc! { "_id": { "$in": ids } }).projection(place_only()).await?;
+        while cursor.advance().await? {
+            found.push(cursor.deserialize_current()?.into());
+        }
+        Ok(found)
+    }
+
+    async fn places(&self, filter: Document, limit: usize) -> Result<Vec<Place>, Error> {
+        let order = doc! { "date": 1, "micros": 1, "_id": 1 };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut found = Vec::new();
+        // The server takes a limit of 0 for none.
+        if limit == 0 {
+            return Ok(found);
+        }
+        let mut cursor =
+            self.of_places().find(filter).sort(order).projection(place_only()).limit(limit).await?;
+        while cursor.advance().await? {
+            found.push(cursor.deserialize_current()?.into());
+        }
+        Ok(found)
+    }
+
+    fn of_places(&self) -> Collection<StoredPlace> {
+        self.collection.clone_with_type()
+    }
+
+    /// Deletes what stands at exactly these places; gives the ids of what stood there.
+    async fn retract(&self, copies: Vec<Place>) -> Result<(Vec<SentenceId>, Tally), Error> {
+        let copies = copies.into_iter().collect::<HashSet<_>>();
+        let ids = copies.iter().map(|copy| copy.id).collect::<Vec<_>>();
+        let there = self.held(&ids).await?.into_iter().filter(|place| copies.contains(place));
+        let there = there.collect::<Vec<_>>();
+        let deleted = if there.is_empty() { 0 } else { self.delete_at(&there).await? };
+        let tally = self.ledger.changed(0, deleted);
+        // What somebody else deleted meanwhile is gone as well.
+        Ok((there.into_iter().map(|place| place.id).collect(), tally))
+    }
+
+    /// One command, which the driver has no word for: a filter for each document, so that the date is compared as well.
+    async fn delete_at(&self, places: &[Place]) -> Result<u64, Error> {
+        #[derive(Deserialize)]
+        struct Deleted {
+            n: i64,
+            #[serde(default, rename = "writeErrors")]
+            refused: Vec<Document>,
+            #[serde(default, rename = "writeConcernError")]
+            not_durable: Option<Document>,
+        }
+        let deletes = places.iter().map(|Place { date, id }| {
+            let (date, micros) = split(*date);
+            doc! { "q": { "_id": uuid_of(*id), "date": date, "micros": micros }, "limit": 1 }
+        });
+        let mut command = doc! { "delete": self.collection.name(), "ordered": false };
+        command.insert("deletes", deletes.collect::<Vec<_>>());
+        if let Some(concern) = self.collection.write_concern() {
+            command.insert("writeConcern", bson::serialize_to_bson(concern)?);
+        }
+        let database = self.client.database(&self.collection.namespace().db);
+        let Deleted { n, refused, not_durable } =
+            bson::deserialize_from_document(database.run_command(command).await?)?;
+        match refused.first().or(not_durable.as_ref()) {
+            Some(why) => Err(Error::custom(format!("not all copies were taken back: {why}"))),
+            None => Ok(u64::try_from(n).unwrap_or(0)),
+        }
+    }
+
     /// A change went wrong: nobody knows what the server made of it.
     fn failed(&self, error: &Error) {
         self.uncounted.store(true, Ordering::Release);
@@ -407,7 +593,8 @@ impl Server {
 
     /// Whether a primary answers; counts anew where the count is in doubt.
     async fn look(&self) -> Result<(), Error> {
-        self.collection.client().database("admin").run_command(doc! { "ping": 1 }).await?;
+        self.client.database("admin").run_command(doc! { "ping": 1 }).await?;
+        self.in_doubt.lock().answered(clock::instant());
         if self.uncounted.load(Ordering::Acquire) {
             let at_rest = self.changes.acquire_many(INSERTS_UNDER_WAY).await;
             let documents = self.collection.count_documents(doc! {}).await?;
@@ -488,6 +675,10 @@ async fn send_pages(
         drop(sender.send(Ok(page)).await);
     }
     Ok(())
+}
+
+fn place_only() -> Document {
+    doc! { "date": 1, "micros": 1 }
 }
 
 fn filter(query: &Query) -> Document {

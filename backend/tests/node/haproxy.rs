@@ -92,7 +92,9 @@ async fn each_state_of_the_node_is_understood() {
     let (load, loads) = watch::channel(Arc::new(busy(5)));
     let (store, states) = watch::channel(State::default());
     let sources = Sources { ram: wire::Source::Procfs, cpu: wire::Source::Procfs };
-    let reporter = Arc::new(Reporter::new("test".to_owned(), states, loads, sources, "host".to_owned()));
+    let fence = Arc::new(backend::fence::Fence::new(1));
+    let (epoch, id, scope) = ("test".to_owned(), backend::clock::new_store_id(), "host".to_owned());
+    let reporter = Arc::new(Reporter::new(epoch, id, states, fence, loads, sources, scope));
     let listener = backend::agent::listen(([127, 0, 0, 1], 0).into()).await.unwrap();
     let agent = listener.local_addr().unwrap();
     tokio::spawn(backend::agent::serve(listener, Arc::clone(&reporter)));

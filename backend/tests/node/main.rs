@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod copies;
 mod faults;
 mod haproxy;
 mod kill;

@@ -75,3 +75,47 @@ async fn a_post_that_a_hanging_mongodb_may_have_is_in_doubt() {
     let listed: Vec<wire::StoredSentence> = get(&url).await.json();
     assert_eq!(listed.len(), 2, "stored once, however often it was sent");
 }
+
+/// What MongoDB was sent before it hung is still stored when it goes on. The fence knows of it, although its caller is gone.
+#[tokio::test]
+async fn a_fence_is_not_through_while_a_hanging_mongodb_may_store() {
+    let state = tempfile::tempdir().unwrap();
+    let server = match MongoServer::start_wire(state.path(), 0) {
+        Ok(server) => server,
+        Err(reason) => return no_mongo(&reason),
+    };
+    let node = Node::start(support::config(&[("store", &format!("{}/fenced", server.uri))]));
+    let first: Report = get(&format!("{}/report", node.url)).await.json();
+    let client = reqwest::Client::new();
+    let post = |id, fence: u64| {
+        let post = client.post(format!("{}/sentence", node.url)).header("content-type", "application/json");
+        post.header("balanza-fence", fence).body(line(id, "Ana", "text"))
+    };
+    assert_eq!(support::answer(post(id(), first.fence.unwrap())).await.status, 200);
+
+    server.signal("STOP");
+    let late = id();
+    let impatient = post(late, first.fence.unwrap()).timeout(std::time::Duration::from_millis(300));
+    assert!(impatient.send().await.unwrap_err().is_timeout());
+    let waits = support::answer(client.post(format!("{}/fence", node.url))).await;
+    let holds = waits.number("balanza-fence");
+    assert_eq!((waits.status, holds > first.fence.unwrap()), (503, true), "{}", waits.body);
+    server.signal("CONT");
+
+    until(&node, "a node that is ready again", |report| report.ready).await;
+    let refused = support::answer(post(id(), first.fence.unwrap())).await;
+    assert_eq!((refused.status, refused.number("balanza-fence")), (409, holds), "it stayed raised");
+    let through = tokio::time::timeout(DEADLINE, async {
+        loop {
+            let raised = support::answer(client.post(format!("{}/fence", node.url))).await;
+            if raised.status == 200 {
+                return raised;
+            }
+        }
+    });
+    let wire::Fenced { fence } = through.await.expect("the fence is never through").json();
+    assert!(fence > holds);
+    let stored: wire::Copies = get(&format!("{}/sentences/ids", node.url)).await.json();
+    assert_eq!(stored.copies.len(), 2, "behind the fence the late one is seen");
+    assert!(stored.copies.iter().any(|copy| copy.id == late));
+}

@@ -8,7 +8,7 @@ use redb::{
     Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
     WriteTransaction,
 };
-use wire::{Date, SentenceId, StoredSentence};
+use wire::{Date, SentenceId, StoreId, StoredSentence};
 
 use super::layout::{self, AuthorKey, DocumentKey, IdKey};
 use crate::store::{Entry, MAX_PAGE_BYTES, MAX_PAGE_DOCUMENTS, Outcome, Place, next_date};
@@ -17,6 +17,7 @@ const DOCUMENTS: TableDefinition<'_, &DocumentKey, &[u8]> = TableDefinition::new
 const IDS: TableDefinition<'_, &IdKey, i64> = TableDefinition::new("ids");
 const AUTHORS: TableDefinition<'_, &AuthorKey, ()> = TableDefinition::new("authors");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const IDENTITY: TableDefinition<'_, (), &IdKey> = TableDefinition::new("identity");
 const PROBE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("probe");
 
 const FORMAT: &str = "format";
@@ -68,12 +69,14 @@ fault_from!(StorageError, TableError, TransactionError);
 pub(super) enum Change<'a> {
     Insert(&'a [Entry]),
     Delete(SentenceId),
+    Retract(&'a [Place]),
 }
 
 /// What became of one change.
 pub(super) enum Done {
     Inserted(Vec<Outcome>),
     Deleted(bool),
+    Retracted(Vec<SentenceId>),
 }
 
 /// What became of a transaction.
@@ -87,10 +90,12 @@ pub(super) struct Applied {
 pub(super) struct Contents {
     pub(super) documents: u64,
     pub(super) newest: Option<Date>,
+    pub(super) id: StoreId,
 }
 
-/// Makes sure that every table exists, and reads what the database holds.
-pub(super) fn prepare(database: &Database) -> Result<Contents, Fault> {
+/// Makes sure that every table and the store's identity exist, and reads what the database holds. `new` is the identity of
+/// a store that has none yet.
+pub(super) fn prepare(database: &Database, new: StoreId) -> Result<Contents, Fault> {
     let transaction = database.begin_write()?;
     let contents = {
         let mut meta = transaction.open_table(META)?;
@@ -100,12 +105,17 @@ pub(super) fn prepare(database: &Database) -> Result<Contents, Fault> {
             Some(layout::FORMAT) => {}
             Some(other) => return Err(Fault::Format(other)),
         }
+        let mut identity = transaction.open_table(IDENTITY)?;
+        let known = identity.get(())?.map(|guard| StoreId(uuid::Uuid::from_bytes(*guard.value())));
+        if known.is_none() {
+            identity.insert((), new.0.as_bytes())?;
+        }
         transaction.open_table(IDS)?;
         transaction.open_table(AUTHORS)?;
         let documents = transaction.open_table(DOCUMENTS)?;
         let newest = documents.last()?.map(|(key, _)| layout::place(key.value()).date);
         // A table keeps its length beside its root, so this reads no documents.
-        Contents { documents: documents.len()?, newest }
+        Contents { documents: documents.len()?, newest, id: known.unwrap_or(new) }
     };
     transaction.commit().map_err(|error| Fault::Commit(error.into()))?;
     Ok(contents)
@@ -138,6 +148,16 @@ pub(super) fn apply(
                     let deleted = tables.delete(*id)?;
                     applied.removed += u64::from(deleted);
                     Done::Deleted(deleted)
+                }
+                Change::Retract(copies) => {
+                    let mut retracted = Vec::new();
+                    for copy in *copies {
+                        if tables.retract(*copy)? {
+                            retracted.push(copy.id);
+                        }
+                    }
+                    applied.removed += retracted.len() as u64;
+                    Done::Retracted(retracted)
                 }
             });
         }
@@ -197,6 +217,27 @@ pub(super) fn page(
         }
     }
     Ok(page.documents)
+}
+
+/// The places of those of `ids` that are stored.
+pub(super) fn held(database: &Database, ids: &[SentenceId]) -> Result<Vec<Place>, Fault> {
+    let stored = database.begin_read()?.open_table(IDS)?;
+    let mut places = Vec::new();
+    for id in ids {
+        if let Some(date) = stored.get(&layout::id_key(*id))? {
+            places.push(Place { date: Date::from_unix_micros(date.value()), id: *id });
+        }
+    }
+    Ok(places)
+}
+
+/// The next places after one, at most `limit`.
+pub(super) fn places(database: &Database, after: Option<Place>, limit: usize) -> Result<Vec<Place>, Fault> {
+    let documents = database.begin_read()?.open_table(DOCUMENTS)?;
+    let after = after.map(layout::document_key);
+    let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    let range = documents.range::<&DocumentKey>((start, Bound::Unbounded))?;
+    range.take(limit).map(|entry| Ok(layout::place(entry?.0.value()))).collect()
 }
 
 /// Commits as much as a fair batch takes and removes it again, to see whether the disk takes writes.
@@ -273,10 +314,18 @@ impl<'t> Tables<'t> {
     }
 
     fn delete(&mut self, id: SentenceId) -> Result<bool, Fault> {
-        let Some(date) = self.ids.remove(&layout::id_key(id))?.map(|guard| guard.value()) else {
+        let date = self.ids.get(&layout::id_key(id))?.map(|guard| guard.value());
+        let Some(date) = date.map(Date::from_unix_micros) else { return Ok(false) };
+        self.retract(Place { date, id })
+    }
+
+    fn retract(&mut self, place: Place) -> Result<bool, Fault> {
+        let id_key = layout::id_key(place.id);
+        if self.ids.get(&id_key)?.is_none_or(|date| date.value() != place.date.unix_micros()) {
             return Ok(false);
-        };
-        let key = layout::document_key(Place { date: Date::from_unix_micros(date), id });
+        }
+        self.ids.remove(&id_key)?;
+        let key = layout::document_key(place);
         let document = read(&self.documents, &key)?;
         self.documents.remove(&key)?;
         self.authors.remove(&layout::author_key(&document.author, &key))?;

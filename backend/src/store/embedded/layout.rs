@@ -6,6 +6,7 @@
 //! | `ids` | id | date |
 //! | `authors` | hash of the author, date, id | nothing |
 //! | `meta` | `format` | a number |
+//! | `identity` | nothing | the store's identity |
 //!
 //! Numbers are big-endian, so that the order of bytes is the order of documents. The author's hash only narrows the
 //! search: two authors may share one, and the reader compares the name.

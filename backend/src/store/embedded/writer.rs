@@ -11,13 +11,14 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use redb::Database;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wire::{Date, SentenceId};
+use wire::{Date, SentenceId, StoreId};
 
 use super::Opener;
 use super::engine::{self, Change, Done, Fault};
 use crate::clock;
+use crate::fence::Pass;
 use crate::store::ledger::Ledger;
-use crate::store::{Entry, MAX_COMMIT_ENTRIES, Receipt, StoreError, Tally};
+use crate::store::{Entry, MAX_COMMIT_ENTRIES, Place, Receipt, StoreError, Tally};
 
 /// How long to wait between two attempts to write again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -31,11 +32,19 @@ pub(super) enum Job {
         entries: Vec<Entry>,
         /// The entries' part of the queue's bytes, given back when the job is done.
         room: OwnedSemaphorePermit,
+        /// Given back when the entries are stored or never will be.
+        pass: Pass,
         answer: oneshot::Sender<Result<Receipt, StoreError>>,
     },
     Delete {
         id: SentenceId,
         answer: oneshot::Sender<Result<(bool, Tally), StoreError>>,
+    },
+    Retract {
+        copies: Vec<Place>,
+        /// As of an insert.
+        room: OwnedSemaphorePermit,
+        answer: oneshot::Sender<Result<(Vec<SentenceId>, Tally), StoreError>>,
     },
     Stop,
 }
@@ -44,30 +53,42 @@ impl Job {
     fn weight(&self) -> usize {
         match self {
             Self::Insert { entries, .. } => entries.len(),
+            Self::Retract { copies, .. } => copies.len(),
             Self::Delete { .. } | Self::Stop => 1,
         }
     }
 
-    /// Answers with an error. Whoever has stopped waiting does not hear it.
-    fn refuse(self, error: StoreError) {
+    /// Answers with an error. Whoever has stopped waiting does not hear it. Gives the pass of an insert, for which it may
+    /// be too early to be given back.
+    fn refuse(self, error: StoreError) -> Option<Pass> {
         match self {
-            Self::Insert { answer, room, .. } => {
+            Self::Insert { answer, room, pass, .. } => {
+                drop(room);
+                drop(answer.send(Err(error)));
+                return Some(pass);
+            }
+            Self::Delete { answer, .. } => drop(answer.send(Err(error))),
+            Self::Retract { answer, room, .. } => {
                 drop(room);
                 drop(answer.send(Err(error)));
             }
-            Self::Delete { answer, .. } => drop(answer.send(Err(error))),
             Self::Stop => {}
         }
+        None
     }
 
     fn answer(self, done: Done, tally: Tally) {
         match (self, done) {
-            (Self::Insert { answer, room, .. }, Done::Inserted(outcomes)) => {
-                drop(room);
+            (Self::Insert { answer, room, pass, .. }, Done::Inserted(outcomes)) => {
+                drop((room, pass));
                 drop(answer.send(Ok(Receipt { outcomes, tally })));
             }
             (Self::Delete { answer, .. }, Done::Deleted(deleted)) => drop(answer.send(Ok((deleted, tally)))),
-            (job, _) => job.refuse(StoreError::Damaged("the writer lost its place".to_owned())),
+            (Self::Retract { answer, room, .. }, Done::Retracted(retracted)) => {
+                drop(room);
+                drop(answer.send(Ok((retracted, tally))));
+            }
+            (job, _) => drop(job.refuse(StoreError::Damaged("the writer lost its place".to_owned()))),
         }
     }
 }
@@ -78,7 +99,10 @@ pub(super) struct Writer {
     pub(super) shared: Shared,
     pub(super) opener: Opener,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) id: StoreId,
     pub(super) newest: Option<Date>,
+    /// The passes of inserts of which only the next opening tells whether they are stored.
+    pub(super) in_doubt: Vec<Pass>,
 }
 
 impl Writer {
@@ -106,7 +130,7 @@ impl Writer {
         }
         self.let_go();
         while let Ok(job) = self.jobs.try_recv() {
-            job.refuse(StoreError::Closed);
+            drop(job.refuse(StoreError::Closed));
         }
     }
 
@@ -114,7 +138,7 @@ impl Writer {
     fn commit(&mut self, jobs: Vec<Job>) -> Option<String> {
         let Some(database) = current(&self.shared) else {
             let reason = "the database is closed".to_owned();
-            refuse_all(jobs, &reason, false);
+            self.refuse_all(jobs, &reason, false);
             return Some(reason);
         };
         let changes: Vec<_> = jobs
@@ -122,6 +146,7 @@ impl Writer {
             .filter_map(|job| match job {
                 Job::Insert { entries, .. } => Some(Change::Insert(entries)),
                 Job::Delete { id, .. } => Some(Change::Delete(*id)),
+                Job::Retract { copies, .. } => Some(Change::Retract(copies)),
                 Job::Stop => None,
             })
             .collect();
@@ -138,7 +163,7 @@ impl Writer {
             Err(fault) => {
                 let reason = fault.in_words();
                 self.ledger.fail(&reason);
-                refuse_all(jobs, &reason, fault.ambiguous());
+                self.refuse_all(jobs, &reason, fault.ambiguous());
                 Some(reason)
             }
         }
@@ -153,7 +178,7 @@ impl Writer {
         loop {
             match self.jobs.recv_timeout(next_try.saturating_duration_since(clock::instant())) {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
-                Ok(job) => job.refuse(StoreError::Unavailable { reason: reason.clone(), ambiguous: false }),
+                Ok(job) => self.refuse_all(vec![job], &reason, false),
                 Err(RecvTimeoutError::Timeout) => match self.reopen() {
                     Ok(documents) => {
                         self.ledger.recounted(documents);
@@ -174,11 +199,21 @@ impl Writer {
     fn reopen(&mut self) -> Result<u64, String> {
         let database = (self.opener)().map_err(|error| Fault::Engine(error.into()).in_words())?;
         let contents = engine::probe(&database)
-            .and_then(|()| engine::prepare(&database))
+            .and_then(|()| engine::prepare(&database, self.id))
             .map_err(|fault| fault.in_words())?;
         self.newest = self.newest.max(contents.newest);
+        self.in_doubt.clear();
         *self.shared.write() = Some(Arc::new(database));
         Ok(contents.documents)
+    }
+
+    fn refuse_all(&mut self, jobs: Vec<Job>, reason: &str, ambiguous: bool) {
+        for job in jobs {
+            let pass = job.refuse(StoreError::Unavailable { reason: reason.to_owned(), ambiguous });
+            if ambiguous {
+                self.in_doubt.extend(pass);
+            }
+        }
     }
 
     /// Readers that are under way keep the file open for the moment that their page takes.
@@ -190,10 +225,4 @@ impl Writer {
 /// The database, where it is open.
 pub(super) fn current(shared: &Shared) -> Option<Arc<Database>> {
     shared.read().clone()
-}
-
-fn refuse_all(jobs: Vec<Job>, reason: &str, ambiguous: bool) {
-    for job in jobs {
-        job.refuse(StoreError::Unavailable { reason: reason.to_owned(), ambiguous });
-    }
 }
