@@ -189,7 +189,7 @@ fn slow_nodes_lose_no_sentence_while_no_other_is_faster() {
 }
 
 #[test]
-fn an_answer_that_no_node_may_give_is_told() {
+fn an_answer_that_no_node_may_give_is_asked_for_again_and_then_told() {
     for body in [
         "",
         "{}\n",
@@ -197,10 +197,11 @@ fn an_answer_that_no_node_may_give_is_told() {
         "{\"status\":\"stored\",\"id\":\"0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a5b\",\"date\":\"2020-10-08 16:51:30.506529\"}\n",
     ] {
         let a = ScriptedNode::start(Turn::answer(Response::text(200, NDJSON, body)).storing());
-        let lb = Balancer::start(&[&a], &[]);
+        let lb = Balancer::start(&[&a], &["--node-deadline", "500ms"]);
         let answer = lb.post("x");
-        assert_eq!(kind(&answer), (502, "bad-answer".to_owned()), "{body:?}");
+        assert_eq!(kind(&answer), (503, "in-doubt".to_owned()), "{body:?}");
         assert_eq!(answer.json["ambiguous"], true);
+        assert!(a.posts().len() > 1, "it was not asked again: {body:?}");
         assert_eq!(lb.in_flight(), 0);
     }
 }

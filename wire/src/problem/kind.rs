@@ -58,8 +58,6 @@ pub enum Kind {
     StoreDamaged,
     /// An old node may have stored the sentence, and cannot be asked twice.
     InDoubtOldNode,
-    /// A node answered what no node may answer.
-    BadAnswer,
     /// A node's list cannot be had.
     NodeUnreadable,
     /// A node may have stored the sentence, but did not say so.
@@ -82,7 +80,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the table in `docs/http.md`.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 36] = [
         Self::BadRequest,
         Self::BrokenBody,
         Self::EmptyBody,
@@ -110,7 +108,6 @@ impl Kind {
         Self::Refused,
         Self::StoreDamaged,
         Self::InDoubtOldNode,
-        Self::BadAnswer,
         Self::NodeUnreadable,
         Self::InDoubt,
         Self::NodeFailed,
@@ -169,7 +166,6 @@ impl Kind {
             Self::Refused => (500, "refused", "The store refused the sentence"),
             Self::StoreDamaged => (500, "store-damaged", "Stored data is damaged"),
             Self::InDoubtOldNode => (502, "in-doubt-old-node", "The sentence is in doubt"),
-            Self::BadAnswer => (502, "bad-answer", "The node's answer is not usable"),
             Self::NodeUnreadable => (502, "node-unreadable", "A node cannot be read"),
             Self::InDoubt => (503, "in-doubt", "The sentence is in doubt"),
             Self::NodeFailed => (503, "node-failed", "The node failed"),

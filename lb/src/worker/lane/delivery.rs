@@ -173,25 +173,25 @@ impl Lane {
             let now = Instant::from_std(clock::now());
             let took = now - begun;
             let has_refuge = self.has_refuge();
+            let allowed = look_at.min(deadline) - begun;
             if !is_silent && (has_refuge || took >= patience) {
                 is_silent = true;
                 self.took(took);
-                self.fell_silent(&format!("no answer for {took:?}"));
+                self.fell_silent(&format!("no answer for {allowed:?}"));
             }
+            let why = format!("no answer for {allowed:?}");
             if now >= deadline {
-                let why = format!("no answer for {took:?}");
                 let trouble = if began.get() { Trouble::Unanswered(why) } else { Trouble::NotSent(why) };
                 return Posted::Ended(Err(trouble));
             }
             if is_silent && has_refuge {
-                let why = format!("no answer for {took:?}");
                 return if began.get() {
                     Posted::Silent(why)
                 } else {
                     Posted::Ended(Err(Trouble::NotSent(why)))
                 };
             }
-            look_at = now + LOOK_EVERY;
+            look_at += LOOK_EVERY;
         }
     }
 
