@@ -1,6 +1,9 @@
 //! The way of a log to its files: one directory, seen as little as a log needs. Owns the trait, so that tests can put a
 //! faulty disk under a log, and the real directory with its lock. Absent: what is in the files.
 
+#[cfg(any(test, feature = "faulty"))]
+pub mod faulty;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
