@@ -1,6 +1,9 @@
 //! The way of a log to its files: one directory, seen as little as a log needs. Owns the trait, so that tests can put a
 //! faulty disk under a log, and the real directory with its lock. Absent: what is in the files.
 
+#[cfg(any(test, feature = "faulty"))]
+pub mod faulty;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -155,8 +158,8 @@ impl Directory {
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
-        // Room that was never written is noted by the file system when it is, in its journal, which would make every
-        // sync two writes to the disk instead of one.
+        // Room that was only promised is turned into written room by the first write to it, by way of the file system's
+        // journal. It is written now, so that no sync of records has to wait for that or finds that it cannot be.
         let mut written = 0;
         while written < bytes {
             let block =

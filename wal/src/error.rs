@@ -30,8 +30,8 @@ pub enum OpenError {
     /// The thread of the log could not be started.
     #[error("cannot start a thread for the log: {0}")]
     NoThread(io::Error),
-    /// What a log begins with could not be written.
-    #[error("the log cannot be begun: {0}")]
+    /// What a log begins with, or goes on from, could not be written.
+    #[error("the log cannot be written: {0}")]
     Unwritable(AppendError),
     /// Records that were durable cannot be read.
     #[error(

@@ -82,14 +82,12 @@ impl<D: Disk> Files<D> {
         Ok(Current { file, sequence, bytes, end: HEADER_BYTES })
     }
 
-    /// Lets go of the retired segments, as spares as far as the bound leaves room beside `in_use` segments.
+    /// Lets go of the retired segments, as spares as far as the bound leaves room beside `in_use` segments. Their names
+    /// need no sync: one that comes back stands before a rewrite, where whatever is in it does not count.
     ///
     /// # Errors
     /// Then the log has stopped.
     pub(crate) fn retire(&mut self, in_use: usize) -> Result<(), AppendError> {
-        if self.retired.is_empty() {
-            return Ok(());
-        }
         while let Some(sequence) = self.retired.last() {
             let name = segment::name(*sequence);
             let n_files = (in_use + self.spares.len() + 1) as u64;
@@ -109,7 +107,7 @@ impl<D: Disk> Files<D> {
                 Err(error) => return Err(self.stop("retire", &name, error)),
             };
         }
-        self.sync_names()
+        Ok(())
     }
 
     /// Stops the log unless there was merely no room.
@@ -127,7 +125,11 @@ impl<D: Disk> Files<D> {
         self.stopped.get_or_insert_with(|| AppendError::Stopped { what, source: Arc::new(error) }).clone()
     }
 
-    fn sync_names(&mut self) -> Result<(), AppendError> {
+    /// Makes durable which files there are.
+    ///
+    /// # Errors
+    /// Then the log has stopped.
+    pub(crate) fn sync_names(&mut self) -> Result<(), AppendError> {
         self.disk.sync_names().map_err(|error| self.stop("make durable the names in", "", error))
     }
 

@@ -200,3 +200,65 @@ fn word_at(bytes: &[u8], offset: usize) -> Option<u32> {
 fn word(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_group() -> impl Strategy<Value = (Kind, Vec<Vec<u8>>)> {
+        let kind = prop_oneof![
+            Just(Kind::Appended),
+            any::<(bool, bool)>().prop_map(|(first, last)| Kind::Rewritten { first, last })
+        ];
+        (kind, prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6))
+    }
+
+    fn at(place: Place, kind: Kind, records: &[Vec<u8>]) -> Vec<u8> {
+        let mut encoded = Encoded::default();
+        encoded.put(place, kind, records);
+        assert_eq!(encoded.bytes(), bytes_of(records.iter().map(Vec::len)));
+        let mut segment = vec![0; place.offset];
+        segment.extend(encoded.head);
+        segment.extend(encoded.rest);
+        segment
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read((kind, records) in any_group(), sequence: u64, eighth in 0..9_usize) {
+            let place = Place { sequence, offset: eighth * 8 };
+            let segment = at(place, kind, &records);
+            let bytes = segment.len() - place.offset;
+            prop_assert_eq!(bytes % 8, 0);
+            prop_assert_eq!(read(&segment, place), Ok(Group { kind, records, bytes }));
+        }
+
+        #[test]
+        fn no_part_and_no_other_place_passes_for_a_group(
+            (kind, records) in any_group(), sequence: u64, lost in 1..64_usize, other in 1..9_usize,
+        ) {
+            let place = Place { sequence, offset: 40 };
+            let mut segment = at(place, kind, &records);
+            let of_another = read(&segment, Place { sequence: sequence ^ 1, ..place });
+            prop_assert!(of_another.is_err());
+            let mut moved = vec![0; other * 8];
+            moved.extend(&segment);
+            let elsewhere = read(&moved, Place { offset: place.offset + other * 8, ..place });
+            prop_assert!(elsewhere.is_err());
+            segment.truncate(segment.len().saturating_sub(lost));
+            let found = read(&segment, place);
+            prop_assert!(found.is_err() || found.unwrap().records == records);
+        }
+
+        #[test]
+        fn a_head_is_found_behind_any_bytes(before in prop::collection::vec(any::<u8>(), 0..20), sequence: u64) {
+            let place = Place { sequence, offset: (before.len() + 1) * 8 };
+            let mut segment = at(place, Kind::Appended, &[b"x".to_vec()]);
+            segment.iter_mut().zip(before.iter()).for_each(|(place, byte)| *place = *byte);
+            let from = |offset| Place { sequence, offset };
+            prop_assert_eq!(next_head(&segment, from(0)), Some(place.offset));
+            prop_assert_eq!(next_head(&segment, place), None);
+        }
+    }
+}

@@ -13,6 +13,9 @@ use crate::error::{AppendError, OpenError};
 use crate::open;
 use crate::writer::Writer;
 
+/// How much is taken up at once. Callers that never pause must not keep the first of them waiting.
+const MOST_AT_ONCE: usize = 4096;
+
 /// Told once, on the log's thread.
 type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
@@ -46,7 +49,7 @@ impl Log {
         let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
             let mut writer = writer;
             while let Ok(first) = waiting.recv() {
-                serve(&mut writer, [first].into_iter().chain(waiting.try_iter()));
+                serve(&mut writer, [first].into_iter().chain(waiting.try_iter().take(MOST_AT_ONCE)));
             }
         });
         let thread = thread.map_err(OpenError::NoThread)?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use crate::Options;
-use crate::disk::{Disk, DiskFile, read_up_to};
+use crate::disk::{Disk, DiskFile, read_up_to, write_all};
 use crate::error::{AppendError, OpenError};
 use crate::files::{Current, Files};
 use crate::recovery::{Damage, Recovered, Recovery};
@@ -21,7 +21,7 @@ pub(crate) fn open<D: Disk>(disk: D, options: Options) -> Result<(Writer<D>, Vec
     let names = disk.names().map_err(|error| failed(&disk, "read the directory", "", error))?;
     let sequences = names.iter().filter_map(|name| segment::sequence(name)).collect::<BTreeSet<_>>();
     let sequences = sequences.into_iter().collect::<Vec<_>>();
-    let (recovered, lengths) = read(&disk, &sequences)?;
+    let (recovered, lengths, newest) = read(&disk, &sequences)?;
     let spares = spares(&disk, options, &names)?;
     let mut files = Files { disk, options, spares, retired: Vec::new(), stopped: None };
     let live = sequences
@@ -34,6 +34,8 @@ pub(crate) fn open<D: Disk>(disk: D, options: Options) -> Result<(Writer<D>, Vec
         Some((sequence, bytes)) => {
             let name = segment::name(sequence);
             let file = files.disk.open(&name).map_err(|error| failed(&files.disk, "open", &name, error))?;
+            make_sure(&mut files, &file, &name, newest.get(..recovered.end).unwrap_or_default())
+                .map_err(refused)?;
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             Current { file, sequence, bytes, end: recovered.end }
         }
@@ -59,25 +61,39 @@ fn check(options: Options) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// What the segments hold, and what the file of each takes.
-fn read(disk: &impl Disk, sequences: &[u64]) -> Result<(Recovered, Vec<u64>), OpenError> {
+/// Makes durable what was read of the newest segment, and all names. It may be in the kernel's memory only: of a process
+/// that was killed before its sync, or after a sync that failed, when only writing again helps. All older segments were
+/// durable before the next one was begun.
+fn make_sure<D: Disk>(
+    files: &mut Files<D>,
+    file: &D::File,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), AppendError> {
+    write_all(file, bytes, 0).map_err(|error| files.failed("write", name, error))?;
+    file.sync().map_err(|error| files.stop("make durable", name, error))?;
+    files.sync_names()
+}
+
+/// What the segments hold, what the file of each takes, and the bytes of the newest.
+fn read(disk: &impl Disk, sequences: &[u64]) -> Result<(Recovered, Vec<u64>, Vec<u8>), OpenError> {
     let mut headers = Vec::new();
     for sequence in sequences {
         headers.push(Header::read(&bytes(disk, *sequence, HEADER_BYTES as u64)?).ok());
     }
     let mut following = sequences.iter().copied().zip(headers).skip(1);
-    let (mut recovery, mut lengths) = (Recovery::new(), Vec::new());
+    let (mut recovery, mut lengths, mut newest) = (Recovery::new(), Vec::new(), Vec::new());
     for sequence in sequences {
-        let bytes = bytes(disk, *sequence, u64::MAX)?;
-        lengths.push(bytes.len() as u64);
-        recovery.segment(*sequence, &bytes, following.next());
+        newest = bytes(disk, *sequence, u64::MAX)?;
+        lengths.push(newest.len() as u64);
+        recovery.segment(*sequence, &newest, following.next());
     }
     let recovered = recovery.finish().map_err(|Damage { sequence, offset, what }| OpenError::Damaged {
         file: disk.path(&segment::name(sequence)),
         offset: offset as u64,
         what,
     })?;
-    Ok((recovered, lengths))
+    Ok((recovered, lengths, newest))
 }
 
 fn bytes(disk: &impl Disk, sequence: u64, most: u64) -> Result<Vec<u8>, OpenError> {

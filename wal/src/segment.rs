@@ -98,3 +98,32 @@ pub(crate) fn spare_number(name: &str) -> Option<u64> {
     let number = name.strip_prefix("spare-")?.parse().ok()?;
     (spare_name(number) == name).then_some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_header_is_read_as_written_and_no_other_passes(
+            sequence: u64, bytes: u64, previous_end: u64, at in 0..HEADER_BYTES, flip in 1..=255_u8,
+        ) {
+            let header = Header { sequence, bytes, previous_end };
+            let mut encoded = header.encode();
+            prop_assert_eq!(Header::read(&encoded), Ok(header));
+            prop_assert!(Header::read(&encoded[..at]).is_err());
+            encoded[at] ^= flip;
+            prop_assert!(Header::read(&encoded).is_err());
+        }
+
+        #[test]
+        fn a_name_is_read_as_written_and_sorts_as_its_number(a: u64, b: u64, other in ".{0,30}") {
+            prop_assert_eq!((sequence(&name(a)), spare_number(&spare_name(b))), (Some(a), Some(b)));
+            prop_assert_eq!(name(a).cmp(&name(b)), a.cmp(&b));
+            for of_none in [other, format!("{a}.log.old"), format!("spare-{b:09}x"), format!("+{a:019}.log")] {
+                prop_assert_eq!(sequence(&of_none).or(spare_number(&of_none)), None);
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! The order, each step only after the one before it is durable: a group; the header of a new segment, under a spare's
 //! name; its own name; a group in it. A rewrite begins in a new segment and is the log's state from its last group on; only
-//! then are the older segments renamed to spares, and only when that is durable is a spare written to.
+//! then do the older segments become spares.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -114,11 +114,12 @@ impl<D: Disk> Writer<D> {
         let Current { file, sequence, end, .. } = &self.current;
         self.encoded.put(Place { sequence: *sequence, offset: *end }, kind, records);
         let (head, rest) = (&self.encoded.head, &self.encoded.rest);
-        // The head is last: if the rest finds no room, nothing of the group is there.
-        let written = write_all(file, rest, (end + head.len()) as u64);
-        let written = written.and_then(|()| write_all(file, head, *end as u64));
         let name = segment::name(*sequence);
+        // The head is last: where the rest finds no room, nothing of the group is there. Of a head that was not written
+        // nobody knows what is, and zeros that are missing are there already.
+        let written = write_all(file, rest, (end + head.len()) as u64);
         written.map_err(|error| self.files.failed("write", &name, error))?;
+        write_all(file, head, *end as u64).map_err(|error| self.files.stop("write", &name, error))?;
         file.sync().map_err(|error| self.files.stop("make durable", &name, error))?;
         self.current.end += self.encoded.bytes();
         self.publish_size();
