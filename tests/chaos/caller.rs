@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use wire::SentenceId;
 
 use crate::message::{self, Answer};
 
@@ -34,18 +35,26 @@ impl Caller {
         Self { address, stream: None }
     }
 
-    /// Posts JSON and reads the answer whole. After a failure the connection is dropped, with whatever was under way.
+    /// Posts JSON, with `key` as its `Idempotency-Key`, and reads the answer whole. After a failure the connection is dropped, with whatever was under way.
     ///
     /// # Errors
     /// See [`Failure`].
     pub(crate) async fn post(
         &mut self,
         path: &str,
+        key: Option<SentenceId>,
         body: &[u8],
         within: Duration,
     ) -> Result<Answer, Failure> {
         let stream = self.stream.take();
-        match timeout(within, exchange(self.address, stream, path, body)).await {
+        let key = key.map(|key| format!("idempotency-key: {key}\r\n")).unwrap_or_default();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\n{key}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        let request = [head.as_bytes(), body].concat();
+        match timeout(within, exchange(self.address, stream, &request)).await {
             Ok(Ok((answer, stream))) => {
                 self.stream = answer.keeps.then_some(stream);
                 Ok(answer)
@@ -59,19 +68,14 @@ impl Caller {
 async fn exchange(
     address: SocketAddr,
     stream: Option<TcpStream>,
-    path: &str,
-    body: &[u8],
+    request: &[u8],
 ) -> Result<(Answer, TcpStream), Failure> {
     let mut stream = match stream.filter(is_open) {
         Some(stream) => stream,
         None => connect(address).await.map_err(|error| Failure::NoConnection(error.to_string()))?,
     };
     let broken = |error: io::Error| Failure::Broken(error.to_string());
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), body].concat()).await.map_err(broken)?;
+    stream.write_all(request).await.map_err(broken)?;
     let mut bytes = Vec::new();
     loop {
         let ended = stream.read_buf(&mut bytes).await.map_err(broken)? == 0;

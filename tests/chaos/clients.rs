@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use wire::SentenceId;
 
 use crate::answers;
 use crate::caller::{Caller, Failure};
@@ -120,10 +121,10 @@ impl Client {
         balancer: usize,
         in_bulk: bool,
     ) -> bool {
-        let (path, body) = self.request(places, in_bulk);
+        let (path, key, body) = self.request(places, in_bulk);
         let began_ms = self.shared.world.now_ms();
         let Some(caller) = self.callers.get_mut(balancer) else { return false };
-        let answer = caller.post(path, &body, PATIENCE).await;
+        let answer = caller.post(path, key, &body, PATIENCE).await;
         let ended_ms = self.shared.world.now_ms();
         let (client, was_silent) = (self.number, matches!(answer, Err(Failure::TimedOut)));
         let mut history = self.shared.history.lock();
@@ -141,13 +142,18 @@ impl Client {
         was_silent
     }
 
-    fn request(&self, places: &[usize], in_bulk: bool) -> (&'static str, Vec<u8>) {
+    /// Path, `Idempotency-Key` and body. The id of a single sentence stands in the body, or now and then in the key.
+    fn request(&mut self, places: &[usize], in_bulk: bool) -> (&'static str, Option<SentenceId>, Vec<u8>) {
+        let by_key = !in_bulk && self.random.chance(10);
         let history = self.shared.history.lock();
-        let sentences = places.iter().filter_map(|place| history.sentence(*place)).map(written);
-        if in_bulk {
-            ("/sentences", Value::Array(sentences.collect()).to_string().into_bytes())
-        } else {
-            ("/sentence", sentences.map(|sentence| sentence.to_string()).collect::<String>().into_bytes())
+        let sentences: Vec<&Sentence> = places.iter().filter_map(|place| history.sentence(*place)).collect();
+        match &sentences[..] {
+            [single] if by_key => ("/sentence", single.id, written(single, false).to_string().into_bytes()),
+            [single] if !in_bulk => ("/sentence", None, written(single, true).to_string().into_bytes()),
+            many => {
+                let all = many.iter().map(|sentence| written(sentence, true));
+                ("/sentences", None, Value::Array(all.collect()).to_string().into_bytes())
+            }
         }
     }
 
@@ -171,9 +177,9 @@ impl Client {
     }
 }
 
-fn written(sentence: &Sentence) -> Value {
+fn written(sentence: &Sentence, with_id: bool) -> Value {
     let mut json = json!({ "author": sentence.author, "sentence": sentence.text });
-    if let (Some(id), Some(object)) = (sentence.id, json.as_object_mut()) {
+    if let (Some(id), Some(object)) = (sentence.id.filter(|_| with_id), json.as_object_mut()) {
         object.insert("id".to_owned(), json!(id));
     }
     json

@@ -82,7 +82,7 @@ impl Proxy {
         self.line.accepts.send_replace(accepts);
     }
 
-    /// Requests that are held back and still go to the node.
+    /// Requests that may still reach the node: under way, held back, or late.
     pub(crate) fn n_held(&self) -> usize {
         self.line.n_held.load(Ordering::Acquire)
     }
@@ -99,14 +99,14 @@ impl Line {
         *self.window.borrow()
     }
 
-    /// Counts a request as held back until what it gives is dropped.
+    /// Counts a request as under way until what it gives is dropped.
     fn hold(self: &Arc<Self>) -> Held {
         self.n_held.fetch_add(1, Ordering::AcqRel);
         Held(Arc::clone(self))
     }
 }
 
-/// A request that is held back.
+/// A request that may still reach the node.
 struct Held(Arc<Line>);
 
 impl Drop for Held {

@@ -73,7 +73,7 @@ pub(crate) async fn await_calm(world: &World) -> u64 {
 
 async fn unrest(world: &World) -> Option<String> {
     if let Some(node) = world.nodes.iter().find(|node| node.line.n_held() > 0) {
-        return Some(format!("the line to {} holds {} requests back", node.name, node.line.n_held()));
+        return Some(format!("on the line to {} are {} requests", node.name, node.line.n_held()));
     }
     for (number, balancer) in (1..).zip(&world.balancers) {
         match world.get(balancer.address, "/fleet").await {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::check::{Held, Verdict};
 use crate::health::{Disturbance, Health};
-use crate::history::{History, Sentence};
+use crate::history::{History, Outcome, Post, Sentence};
 
 /// The stories of all that is wrong.
 pub(crate) fn stories(history: &History, held: &[Held], health: &Health, verdict: &Verdict) -> String {
@@ -32,16 +32,18 @@ pub(crate) fn stories(history: &History, held: &[Held], health: &Health, verdict
 }
 
 fn tell(text: &mut String, sentence: &Sentence, held: &[Held], health: &Health) {
-    for post in &sentence.posts {
+    for alike in sentence.posts.chunk_by(is_alike) {
+        let (Some(first), Some(last)) = (alike.first(), alike.last()) else { continue };
+        let times = if alike.len() > 1 { format!(", {} times", alike.len()) } else { String::new() };
         writeln!(
             text,
-            "  {:>7}..{:<7} ms  client {:<2} balancer {}  {:?}: {:?}",
-            post.began_ms,
-            post.ended_ms,
-            post.client,
-            post.balancer + 1,
-            post.purpose,
-            post.outcome
+            "  {:>7}..{:<7} ms  client {:<2} balancer {}  {:?}{times}: {}",
+            first.began_ms,
+            last.ended_ms,
+            first.client,
+            first.balancer + 1,
+            first.purpose,
+            told(&first.outcome)
         )
         .ok();
     }
@@ -69,6 +71,26 @@ fn tell(text: &mut String, sentence: &Sentence, held: &[Held], health: &Health) 
     }
 }
 
+/// Whether two posts, one after the other, are told as one: nothing is to be learned from the second.
+fn is_alike(a: &Post, b: &Post) -> bool {
+    let own = |post: &Post| (post.client, post.balancer, post.purpose);
+    own(a) == own(b) && a.outcome == b.outcome && !a.outcome.is_acknowledged()
+}
+
+fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Acknowledged { server, id, date, is_as_posted } => {
+            let differs = if *is_as_posted { "" } else { ", NOT as posted" };
+            format!("acknowledged by {server} since {date} as {id}{differs}")
+        }
+        Outcome::NoConnection(why) | Outcome::Broken(why) => format!("{}: {why}", outcome.kind()),
+        Outcome::TimedOut => outcome.kind(),
+        Outcome::Problem { ambiguous, .. } => {
+            format!("{}{}", outcome.kind(), if *ambiguous { ", ambiguous" } else { "" })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +101,8 @@ mod tests {
     fn a_story_has_the_posts_the_copies_and_the_faults_near() {
         let mut history = History::default();
         let place = history.add(Some(id(1)), "Ana", "Una vez.");
+        history.note(place, post(4_000, 4_100, Outcome::NoConnection("nobody".to_owned())));
+        history.note(place, post(4_100, 4_200, Outcome::NoConnection("nobody".to_owned())));
         history.note(place, post(5_000, 5_100, acknowledged(1)));
         let copy = wire::StoredSentence {
             author: "Ana".to_owned(),
@@ -95,7 +119,8 @@ mod tests {
         let story = stories(&history, &held, &health, &verdict);
         for part in [
             "twice: 0192f0c1-2b3c-7def-8a9b-0c1d2e3f4a01, \"Una vez.\"",
-            "5000..5100    ms  client 0  balancer 1  First: Acknowledged",
+            "4000..4200    ms  client 0  balancer 1  First, 2 times: refused: nobody\n",
+            "5000..5100    ms  client 0  balancer 1  First: acknowledged by A since 2026-11-23 06:00:00.000001 as 01",
             "on A since 1970-01-01 00:00:00.000007",
             "on B since",
             "fault: node-stop of node B",

@@ -88,7 +88,7 @@ pub(crate) struct World {
     listed: Mutex<Vec<usize>>,
     disturbances: Mutex<Vec<Disturbance>>,
     troubles: Mutex<Vec<String>>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// Where everything lies.
@@ -150,7 +150,7 @@ impl World {
             listed: Mutex::new(listed),
             disturbances: Mutex::default(),
             troubles: Mutex::default(),
-            _folder: folder,
+            folder,
         })
     }
 
@@ -258,7 +258,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Folder::Kept(folder) = &self._folder {
+        if let Folder::Kept(folder) = &self.folder {
             for server in
                 self.balancers.iter().map(|one| &one.server).chain(self.nodes.iter().map(|one| &one.server))
             {

@@ -68,6 +68,8 @@ async fn exchange(
     line: &Arc<Line>,
 ) -> bool {
     let is_post = request.starts_with(b"POST /sentences HTTP") || request.starts_with(b"POST /sentence HTTP");
+    // Until it has its end: a node that is stopped may have the request and read it only when it goes on.
+    let held = line.hold();
     let trick = trick::draw(&mut line.random.lock(), line.window(), is_post);
     let wait = |ms| sleep(Duration::from_millis(ms));
     match trick {
@@ -77,7 +79,7 @@ async fn exchange(
         },
         Trick::Reset { late_ms } => {
             if let Some(ms) = late_ms {
-                deliver_late(request, Duration::from_millis(ms), line.hold());
+                deliver_late(request, Duration::from_millis(ms), held);
             }
             false
         }
@@ -86,7 +88,6 @@ async fn exchange(
             false
         }
         Trick::Swallow { delivers } => {
-            let held = line.hold();
             let mut windows = line.window.subscribe();
             windows.wait_for(|window| window.is_none()).await.ok();
             if delivers {
@@ -102,7 +103,6 @@ async fn exchange(
             Err(_) => false,
         },
         Trick::HoldRequest { ms } => {
-            let _held = line.hold();
             wait(ms).await;
             // Also where the balancer has gone: the node cannot know.
             match ask(node, &request, line).await {
