@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod chaos;
 mod compatibility;
 mod config;
 mod exactness;

@@ -10,9 +10,11 @@
 mod apt;
 mod bench;
 mod build_ebpf;
+mod chaos;
 mod ci;
 mod demo;
 mod kernels;
+mod mongo_wire;
 mod test;
 
 use std::process::ExitCode;
@@ -38,6 +40,9 @@ enum Task {
     /// Measure the balancer beside its peers.
     #[command(disable_help_flag = true, after_help = bench::MORE_HELP)]
     Bench(bench::Bench),
+    /// Kill, stop and cut off what runs, by a seed, and check that no sentence is lost or stored twice.
+    #[command(disable_help_flag = true, after_help = chaos::MORE_HELP)]
+    Chaos(chaos::Chaos),
     /// Run every test, after installing and building what the tests need.
     Test(test::Test),
     /// Check formatting, lints, dependency rules and documents.
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Task::Kernels(kernels) => kernels.run(),
         Task::Demo(demo) => demo.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Chaos(chaos) => chaos.run(),
         Task::Test(test) => test.run(),
         Task::Ci(ci) => ci.run(),
     };

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use xtask::command::{self, program, root, target_dir};
+use xtask::command::{self, program};
 
-use crate::apt;
+use crate::{apt, mongo_wire};
 
 /// A program that some tests run.
 struct Need {
@@ -108,13 +108,9 @@ impl Drop for Mongodb {
     }
 }
 
-/// The server in `tests/mongo-wire`, built first; Go keeps what has not changed.
+/// The server in `tests/mongo-wire`, built first.
 fn wire_server(state: &Path) -> Result<Command> {
-    let server = target_dir()?.join("mongo-wire/mongo-wire");
-    let mut build = program("go");
-    build.current_dir(root().join("tests/mongo-wire")).args(["build", "-o"]).arg(&server).arg(".");
-    command::run(build)?;
-    let mut server = program(server);
+    let mut server = program(mongo_wire::build()?);
     server.args(["--until-stdin-closes", "--state"]).arg(state);
     Ok(server)
 }
