@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use wire::Token;
 
+use crate::clock;
 use crate::config::{Config, LaneLimits, NodeConfig};
 use crate::counters::Counters;
 use crate::doubt::Unreadable;
@@ -60,13 +61,12 @@ impl Balancer {
         now: Instant,
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Turn>), Unreadable> {
         let (turns, told) = mpsc::unbounded_channel();
-        let mut fleet = Fleet::new(config.fleet, seed);
-        for node in &config.nodes {
-            fleet.add(&node.name, &node.url);
-        }
-        let mut routing = Routing::new(fleet, now);
+        let mut routing = Routing::new(Fleet::new(config.fleet, seed), now);
         for record in records {
             routing.doubt.replay(&record, &mut routing.homes)?;
+        }
+        for node in &config.nodes {
+            routing.add(&node.name, &node.url, now);
         }
         let balancer = Self {
             routing: Mutex::new(routing),
@@ -123,7 +123,7 @@ impl Balancer {
     /// Makes the fleet that of `nodes`.
     pub(crate) fn set_nodes(&self, nodes: &[NodeConfig]) {
         let nodes = nodes.iter().map(|node| (node.name.as_str(), node.url.as_str()));
-        self.step(|routing| routing.fleet.follow(nodes));
+        self.step(|routing| routing.follow(nodes, clock::now()));
     }
 
     /// From now on connections are finished, not begun.

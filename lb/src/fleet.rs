@@ -255,6 +255,11 @@ impl Fleet {
         Some(Assignment { chosen, reason })
     }
 
+    /// Whether a node has joined from which a first report may come at any moment.
+    pub fn is_expecting(&self) -> bool {
+        self.nodes.iter().any(|node| node.health.is_new() && !node.draining)
+    }
+
     /// Whether a node other than `key` can be chosen for a sentence that may lie on `key`: one that can be asked for it
     /// later.
     pub fn has_refuge(&self, key: NodeKey) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wire::{Date, FleetView, Problem, Report, SentenceId};
 
 use crate::decisions::Decisions;
-use crate::doubt::Doubt;
+use crate::doubt::{self, Doubt};
 use crate::fleet::{Assignment, Fleet, NodeKey, Protocol};
 use crate::homes::{Home, Homes};
 use crate::known_ids::KnownIds;
@@ -16,6 +16,8 @@ use crate::sentence::Sentence;
 
 /// An id of version 7 that is younger than this was surely not posted before: this balancer would still know it.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a node that left the fleet is taken for one that may come back, with what it holds.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
 /// How long after its start a balancer takes every client's id for one that an earlier run may have sent somewhere. It
 /// is also how far a client's clock may be ahead.
 const WARY: Duration = Duration::from_secs(30);
@@ -300,9 +302,9 @@ impl Routing {
         self.fleet.node(key)?.home
     }
 
-    /// Which nodes can be asked whether they hold a sentence, and the places that cannot be asked now. Old nodes know no
-    /// ids: they are neither.
-    pub(crate) fn near_and_away(&mut self) -> (Vec<NodeKey>, Vec<Home>) {
+    /// Which nodes can be asked whether they hold a sentence, and the places that cannot be asked now, those of nodes that
+    /// left not long ago among them. Old nodes know no ids: they are neither.
+    pub(crate) fn near_and_away(&mut self, now: Instant) -> (Vec<NodeKey>, Vec<Home>) {
         let keys: Vec<NodeKey> = self.fleet.nodes().iter().map(|node| node.key).collect();
         let (mut near, mut away) = (Vec::new(), Vec::new());
         for key in keys {
@@ -316,7 +318,50 @@ impl Routing {
                 false => {}
             }
         }
+        // A node that left for good must not fill what is in doubt for ever.
+        if self.doubt.len() < doubt::MOST / 2 {
+            away.extend(self.homes.left_within(REMEMBERED, now));
+        }
         (near, away)
+    }
+
+    /// Adds a node, or gives a known name another address; see [`Fleet::add`].
+    pub(crate) fn add(&mut self, name: &str, url: &str, now: Instant) -> NodeKey {
+        let key = self.change(now, |fleet| fleet.add(name, url));
+        // A node that leaves before it was heard has a place all the same.
+        self.home_of(key);
+        key
+    }
+
+    /// Removes a node; see [`Fleet::remove`].
+    pub(crate) fn remove(&mut self, key: NodeKey, now: Instant) {
+        self.change(now, |fleet| fleet.remove(key));
+    }
+
+    /// Makes the fleet that of `nodes`; see [`Fleet::follow`].
+    pub(crate) fn follow<'a>(
+        &mut self,
+        nodes: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+        now: Instant,
+    ) {
+        let keys = self.change(now, |fleet| {
+            fleet.follow(nodes);
+            fleet.nodes().iter().map(|node| node.key).collect::<Vec<_>>()
+        });
+        for key in keys {
+            self.home_of(key);
+        }
+    }
+
+    /// Changes which nodes there are, and notes which places are left by that.
+    fn change<T>(&mut self, now: Instant, change: impl FnOnce(&mut Fleet) -> T) -> T {
+        let changed = change(&mut self.fleet);
+        let fleet = &self.fleet;
+        self.homes.follow(now, |home, name| match name.store {
+            Some(_) => fleet.at_home(home).is_some(),
+            None => fleet.named(&name.node).is_some(),
+        });
+        changed
     }
 
     /// The fleet as `GET /fleet` tells it.
@@ -328,16 +373,16 @@ impl Routing {
     pub(crate) fn reported(&mut self, key: NodeKey, report: &Report, now: Instant) {
         let Some(node) = self.fleet.node(key) else { return };
         let (name, before) = (node.name.clone(), node.home);
-        let by_name = self.homes.of_node(&name);
         let home = match report.store {
             Some(store) => self.homes.of_store(store, &name),
-            None => by_name,
+            None => self.homes.of_node(&name),
         };
         if before != Some(home) {
-            if home != by_name {
-                self.doubt.rename(by_name, home);
+            if let Some(unheard) = self.homes.unheard(&name).filter(|unheard| *unheard != home) {
+                self.doubt.rename(unheard, home);
+                self.homes.resolve(unheard);
             }
-            self.fleet.lies_at(key, Some(home));
+            self.change(now, |fleet| fleet.lies_at(key, Some(home)));
             if self.doubt.count(home) > 0 {
                 self.fleet.must_reconcile(key);
             }

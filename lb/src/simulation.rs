@@ -147,7 +147,7 @@ async fn disturb(
         9 => {
             // Another address of the same node.
             let url = format!("http://{name}{}:1", random.below(3));
-            balancer.step(|routing| routing.fleet.add(name, &url));
+            balancer.step(|routing| routing.add(name, &url, clock::now()));
             watches.follow();
         }
         10..12 => balancer.step(|routing| {

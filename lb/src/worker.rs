@@ -8,6 +8,7 @@ mod parked;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::answer::Reply;
 use crate::balancer::Balancer;
@@ -23,6 +24,10 @@ use crate::sentence::Sentence;
 use lane::{Item, Lane};
 use lookup::Lookup;
 use parked::Parked;
+
+/// Longest time that a sentence waits for the first report of a node that has just joined, and how often it looks.
+const FIRST_REPORT: Duration = Duration::from_secs(1);
+const FIRST_REPORT_LOOK: Duration = Duration::from_millis(10);
 
 /// What one thread owns.
 pub(crate) struct Worker {
@@ -94,8 +99,33 @@ impl Worker {
     /// Chooses a node for the sentence and puts it into that node's lane; fails it when there is none.
     fn place(self: &Rc<Self>, sentence: Sentence<'_>, journey: Journey, reply: Reply) {
         if let Err(unplaced) = self.offer(sentence, journey, reply) {
-            self.fail(&sentence, unplaced);
+            self.wait_or_fail(&sentence, unplaced);
         }
+    }
+
+    /// A sentence for which there is no node waits a moment where one has just joined the fleet, or was given another
+    /// address: its first report is on the way.
+    fn wait_or_fail(self: &Rc<Self>, sentence: &Sentence<'_>, unplaced: Unplaced) {
+        let may_wait = matches!(unplaced.why, Failure::NoNode(_))
+            && self.balancer.step(|routing| routing.fleet.is_expecting());
+        if !may_wait {
+            return self.fail(sentence, unplaced);
+        }
+        let Unplaced { journey, reply, .. } = unplaced;
+        let (worker, Parked { text, mut journey, waiter: mut reply }) =
+            (Rc::clone(self), Parked::new(sentence, journey, reply));
+        tokio::task::spawn_local(async move {
+            let mut waited = Duration::ZERO;
+            loop {
+                tokio::time::sleep(FIRST_REPORT_LOOK).await;
+                waited += FIRST_REPORT_LOOK;
+                let Err(unplaced) = worker.offer(text.sentence(), journey, reply) else { return };
+                if waited >= FIRST_REPORT || !worker.balancer.step(|routing| routing.fleet.is_expecting()) {
+                    return worker.fail(&text.sentence(), unplaced);
+                }
+                Unplaced { journey, reply, .. } = unplaced;
+            }
+        });
     }
 
     /// As [`Worker::place`], but gives a sentence back for which there is no place.
@@ -113,7 +143,7 @@ impl Worker {
         let Parked { text, journey, waiter } = parked;
         let sentence = text.sentence();
         if let Err(unplaced) = self.offer_found(sentence, journey, waiter, Some(finding)) {
-            self.fail(&sentence, unplaced);
+            self.wait_or_fail(&sentence, unplaced);
         }
     }
 

@@ -39,6 +39,11 @@ impl Health {
         self.down_because.is_none()
     }
 
+    /// Whether nothing was heard of the node yet, and nothing failed.
+    pub(super) fn is_new(&self) -> bool {
+        !self.is_up() && !self.fallen && self.good == 0 && self.failed == 0
+    }
+
     /// Whether it answered last and said that it takes sentences, though it may not have risen by that yet.
     pub(super) fn is_within_reach(&self) -> bool {
         self.is_up() || self.good > 0

@@ -11,8 +11,9 @@ use crate::clock;
 use crate::config::check_name;
 use crate::decisions::KEPT;
 use crate::endpoint::Endpoint;
-use crate::fleet::{Fleet, NodeKey};
+use crate::fleet::NodeKey;
 use crate::problem;
+use crate::routing::Routing;
 
 /// Longest body of an admin request, in bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -53,17 +54,17 @@ pub(super) async fn decisions(
 
 /// `POST /fleet/{node}/drain`: no new sentences for the node; what is under way is finished.
 pub(super) async fn drain(request: HttpRequest, node: web::Path<String>, state: Shared) -> HttpResponse {
-    change(&request, &node, &state, |fleet, key| fleet.set_draining(key, true))
+    change(&request, &node, &state, |routing, key| routing.fleet.set_draining(key, true))
 }
 
 /// `POST /fleet/{node}/ready`: sentences again.
 pub(super) async fn ready(request: HttpRequest, node: web::Path<String>, state: Shared) -> HttpResponse {
-    change(&request, &node, &state, |fleet, key| fleet.set_draining(key, false))
+    change(&request, &node, &state, |routing, key| routing.fleet.set_draining(key, false))
 }
 
 /// `DELETE /fleet/{node}`: what is under way is finished.
 pub(super) async fn delete(request: HttpRequest, node: web::Path<String>, state: Shared) -> HttpResponse {
-    change(&request, &node, &state, Fleet::remove)
+    change(&request, &node, &state, |routing, key| routing.remove(key, clock::now()))
 }
 
 /// `PUT /fleet/{node}` with `{"url":"http://…"}`: a new node, or a new address for a known name.
@@ -98,7 +99,7 @@ pub(super) async fn put(
         return refuse(problem::parameter("url", &error.to_string(), "send the node's plain http URL"));
     }
     let balancer = &state.worker.balancer;
-    balancer.step(|routing| routing.fleet.add(&node, &url));
+    balancer.step(|routing| routing.add(&node, &url, clock::now()));
     balancer.nodes_changed.notify_one();
     tracing::info!(node = node.as_str(), url, "node set");
     shown(&state)
@@ -108,7 +109,7 @@ fn change(
     request: &HttpRequest,
     name: &str,
     state: &State,
-    change: impl FnOnce(&mut Fleet, NodeKey),
+    change: impl FnOnce(&mut Routing, NodeKey),
 ) -> HttpResponse {
     if let Some(refusal) = forbid(request, state) {
         return refusal;
@@ -116,7 +117,7 @@ fn change(
     let balancer = &state.worker.balancer;
     let changed = balancer.step(|routing| {
         let key = routing.fleet.named(name)?.key;
-        change(&mut routing.fleet, key);
+        change(routing, key);
         Some(())
     });
     if changed.is_none() {

@@ -16,12 +16,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut fleet = Fleet::new(fleet::Settings::default(), 7);
-        for name in ["A", "B", "C"] {
-            fleet.add(name, "http://127.0.0.1:1");
-        }
+        let fleet = Fleet::new(fleet::Settings::default(), 7);
         let at = clock::moment();
         let mut world = Self { routing: Routing::new(fleet, at.now), at, seq: 0 };
+        for name in ["A", "B", "C"] {
+            world.routing.add(name, "http://127.0.0.1:1", at.now);
+        }
         ["A", "B", "C"].into_iter().for_each(|name| world.hears(name));
         world
     }
@@ -116,10 +116,31 @@ fn a_node_under_another_name_and_address_is_the_same_place() {
     let nowhere = world.found(&[], &[]);
     assert_eq!(world.choose(&first(), Some(&nowhere)), "A");
     let (key, store) = (world.key("A"), world.routing.fleet.named("A").unwrap().store);
-    world.routing.fleet.remove(key);
-    let key = world.routing.fleet.add("Z", "http://localhost:1");
+    world.routing.remove(key, world.at.now);
+    let key = world.routing.add("Z", "http://localhost:1", world.at.now);
     world.routing.reported(key, &Report { store, ..report("first", 9, 0, 0) }, world.at.now);
     assert_eq!(world.choose(&first(), None), "Z");
+}
+
+#[test]
+fn a_node_that_left_may_come_back_with_what_it_holds() {
+    let mut world = World::new();
+    let (key, home) = (world.key("C"), world.routing.home_of(world.key("C")));
+    world.routing.remove(key, world.at.now);
+    let (near, away) = world.routing.near_and_away(world.at.now);
+    assert_eq!((near.len(), away), (2, home.into_iter().collect::<Vec<_>>()));
+    // Also one that was never heard in this run.
+    let unheard = world.routing.add("D", "http://127.0.0.1:2", world.at.now);
+    world.routing.remove(unheard, world.at.now);
+    let (_, away) = world.routing.near_and_away(world.at.now);
+    assert_eq!(away.len(), 2);
+    let finding = Finding { holders: Vec::new(), away };
+    assert_eq!(world.choose(&first(), Some(&finding)), "A written");
+    world.routing.add("C", "http://127.0.0.1:3", world.at.now);
+    world.hears("C");
+    assert_eq!(world.state("C"), wire::NodeState::Down, "it is asked first");
+    let (_, away) = world.routing.near_and_away(world.at.now + REMEMBERED);
+    assert!(away.is_empty(), "a node that left for good is forgotten in the end: {away:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use wire::{Copies, Ids, SentenceId};
 use super::Worker;
 use super::parked::Parked;
 use crate::answer::Reply;
+use crate::clock;
 use crate::fleet::NodeKey;
 use crate::homes::Home;
 use crate::node_client::NodeClient;
@@ -61,7 +62,7 @@ impl Worker {
     async fn ask_nodes(self: &Rc<Self>, round: Vec<Parked<Reply>>) {
         let question = Ids { ids: round.iter().map(Parked::id).collect() };
         self.balancer.counters.looked_up.add(question.ids.len() as u64);
-        let (near, mut away) = self.balancer.step(|routing| routing.near_and_away());
+        let (near, mut away) = self.balancer.step(|routing| routing.near_and_away(clock::now()));
         let answers = join_all(near.into_iter().map(|node| self.ask_node(node, &question))).await;
         let mut holders: HashMap<SentenceId, Vec<NodeKey>> = HashMap::new();
         for (node, held) in answers {
