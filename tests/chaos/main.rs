@@ -81,7 +81,7 @@ struct Cli {
     /// `disk-full` is named.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     faults: Vec<String>,
-    /// Keep stores, lists and logs in DIR/seed-N.
+    /// Keep stores, lists and logs in DIR/seed-N, which must not be there yet. A small disk that can be full is not kept.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// The balancer's program, instead of the one built beside this.
