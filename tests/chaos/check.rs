@@ -76,7 +76,7 @@ pub(crate) fn check(history: &History, held: &[Held]) -> Verdict {
                 Some(place) => copies_of.entry(*place).or_default().push(copy),
                 None => {
                     let id = copy.id.map_or_else(|| "no id".to_owned(), |id| id.to_string());
-                    verdict.never_sent.push(format!("{node} holds {id}: {}", copy.sentence));
+                    verdict.never_sent.push(format!("{node} holds {id}: {:?}", copy.sentence));
                 }
             }
         }
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn what_was_never_sent_is_found() {
         let verdict = check(&once(), &held(&[copy(1, "Una vez.")], &[copy(9, "Nunca.")]));
-        assert_eq!(verdict.never_sent, [format!("B holds {}: Nunca.", id(9))]);
+        assert_eq!(verdict.never_sent, [format!("B holds {}: \"Nunca.\"", id(9))]);
         assert_eq!((verdict.n_wrong(), verdict.places()), (1, vec![]));
     }
 
@@ -282,7 +282,7 @@ mod tests {
                 _ => {
                     holder.push(copy(200, "Nunca."));
                     let node = if in_a.is_some() { "A" } else { "B" };
-                    let never_sent = vec![format!("{node} holds {}: Nunca.", id(200))];
+                    let never_sent = vec![format!("{node} holds {}: \"Nunca.\"", id(200))];
                     Verdict { never_sent, ..Verdict::default() }
                 }
             };

@@ -81,7 +81,7 @@ struct Cli {
     /// `disk-full` is named.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     faults: Vec<String>,
-    /// Keep stores, lists and logs in DIR/seed-N.
+    /// Keep stores, lists and logs in DIR/seed-N, which must not be there yet. A small disk that can be full is not kept.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// The balancer's program, instead of the one built beside this.
@@ -148,7 +148,11 @@ async fn run_all(cli: &Cli) -> Result<bool> {
             Plan { seed, seconds: cli.seconds, n_clients: cli.clients.into(), kinds: kinds(cli, seed)? };
         let (plan, setup) = with_disk(plan, setup(cli, programs, target)?)?;
         let keep = cli.keep.as_ref().map(|keep| keep.join(format!("seed-{seed}")));
-        let outcome = run::run(&plan, &setup, keep.as_deref()).await?;
+        let outcome = match run::run(&plan, &setup, keep.as_deref()).await {
+            Ok(outcome) => outcome,
+            // One that could not be judged is not one that held; the others are run all the same.
+            Err(error) => Outcome::unjudged(&plan, &setup, &error),
+        };
         tell(&outcome, &out)?;
         runs.push(outcome.summary);
     }

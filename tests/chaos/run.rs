@@ -48,6 +48,15 @@ pub(crate) struct Outcome {
     pub(crate) stories: String,
 }
 
+impl Outcome {
+    /// A run that ended before it could be judged.
+    pub(crate) fn unjudged(plan_of: &Plan, setup: &Setup, why: &anyhow::Error) -> Self {
+        let troubles = vec![format!("its end: {why:#}")];
+        let summary = Summary { wrong: 1, troubles, ..summary_of(plan_of, setup) };
+        Self { summary, stories: String::new() }
+    }
+}
+
 /// Runs one seed to its end.
 ///
 /// # Errors
@@ -98,18 +107,20 @@ pub(crate) async fn run(plan_of: &Plan, setup: &Setup, keep: Option<&Path>) -> R
 
     let history = shared.history.lock();
     let (verdict, health) = (check::check(&history, &held), world.health());
-    let mut summary = Summary {
-        seed: *seed,
-        store: if setup.database.is_some() { "mongodb" } else { "embedded" }.to_owned(),
-        n_nodes: setup.n_nodes,
-        n_balancers: setup.n_balancers,
-        seconds: *seconds,
-        calm_ms,
-        troubles: world.troubles(),
-        ..Summary::default()
-    };
+    let mut summary = Summary { calm_ms, troubles: world.troubles(), ..summary_of(plan_of, setup) };
     summary.count(&history, &health, &verdict, end_ms);
     let stories =
         if verdict.is_clean() { String::new() } else { story::stories(&history, &held, &health, &verdict) };
     Ok(Outcome { summary, stories })
+}
+
+fn summary_of(plan_of: &Plan, setup: &Setup) -> Summary {
+    Summary {
+        seed: plan_of.seed,
+        store: if setup.database.is_some() { "mongodb" } else { "embedded" }.to_owned(),
+        n_nodes: setup.n_nodes,
+        n_balancers: setup.n_balancers,
+        seconds: plan_of.seconds,
+        ..Summary::default()
+    }
 }

@@ -114,8 +114,10 @@ impl World {
     pub(crate) async fn start(setup: &Setup, seed: u64, keep: Option<&Path>) -> Result<Self> {
         let folder = match keep {
             Some(keep) => {
-                std::fs::create_dir_all(keep)
-                    .with_context(|| format!("{} cannot be made", keep.display()))?;
+                keep.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                // What another run left would be found at the end and taken for made up.
+                std::fs::create_dir(keep)
+                    .with_context(|| format!("{} cannot be made, or is there already", keep.display()))?;
                 Folder::Kept(keep.to_path_buf())
             }
             None => Folder::Temporary(TempDir::new()?),
