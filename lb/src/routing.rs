@@ -60,8 +60,8 @@ pub(crate) struct Journey {
 /// What the nodes that can be asked said of a sentence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// The nodes that hold it.
-    pub(crate) holders: Vec<NodeKey>,
+    /// The places that hold it.
+    pub(crate) holders: Vec<Home>,
     /// Places that could not be asked.
     pub(crate) away: Vec<Home>,
 }
@@ -134,9 +134,8 @@ impl Routing {
                 if let Some(choice) = self.of_holders(id, at, finding) {
                     return Ok(Chosen::To(choice));
                 }
-                let holders = finding.holders.iter().filter_map(|key| self.fleet.node(*key)?.home);
                 let away = finding.away.iter().map(|home| self.known_by_now(*home));
-                left = away.chain(holders).collect();
+                left = away.chain(finding.holders.iter().copied()).collect();
                 !finding.holders.is_empty()
             }
         };
@@ -174,9 +173,10 @@ impl Routing {
     /// The sentence goes to a node that holds it. Where several do, all copies but one will be taken back.
     fn of_holders(&mut self, id: SentenceId, at: Moment, finding: &Finding) -> Option<Choice> {
         finding.holders.iter().find_map(|holder| {
-            let others = finding.holders.iter().filter(|other| *other != holder);
-            let others: Vec<Home> = others.filter_map(|other| self.fleet.node(*other)?.home).collect();
-            self.back_to(id, *holder, at, &others)
+            let node = self.fleet.at_home(*holder)?.key;
+            let others: Vec<Home> =
+                finding.holders.iter().filter(|other| *other != holder).copied().collect();
+            self.back_to(id, node, at, &others)
         })
     }
 
@@ -278,7 +278,9 @@ impl Routing {
     /// Whether the sentence may have been posted before, by way of an earlier run of this balancer or of another one, or so
     /// long ago that it is forgotten here.
     fn may_be_repeat(&self, sentence: &Sentence<'_>, at: Moment) -> bool {
-        if !sentence.is_clients || self.fleet.nodes().len() < 2 {
+        let is_alone =
+            || self.fleet.nodes().len() < 2 && self.homes.left_within(REMEMBERED, at.now).next().is_none();
+        if !sentence.is_clients || is_alone() {
             return false;
         }
         let is_wary = at.now.saturating_duration_since(self.started) < WARY;
@@ -302,16 +304,17 @@ impl Routing {
         self.fleet.node(key)?.home
     }
 
-    /// Which nodes can be asked whether they hold a sentence, and the places that cannot be asked now, those of nodes that
-    /// left not long ago among them. Old nodes know no ids: they are neither.
-    pub(crate) fn near_and_away(&mut self, now: Instant) -> (Vec<NodeKey>, Vec<Home>) {
+    /// Which nodes can be asked whether they hold a sentence, each with its place, and the places that cannot be asked now,
+    /// those of nodes that left not long ago among them. Old nodes know no ids: they are neither. A node may leave while it
+    /// is asked; its place stays.
+    pub(crate) fn near_and_away(&mut self, now: Instant) -> (Vec<(NodeKey, Home)>, Vec<Home>) {
         let keys: Vec<NodeKey> = self.fleet.nodes().iter().map(|node| node.key).collect();
         let (mut near, mut away) = (Vec::new(), Vec::new());
         for key in keys {
             let Some(node) = self.fleet.node(key) else { continue };
             let knows_ids = node.has_store() || node.protocol.is_none();
             match node.has_store() && node.is_within_reach() {
-                true => near.push(key),
+                true => near.extend(node.home.map(|home| (key, home))),
                 false if knows_ids && node.protocol != Some(Protocol::Single) => {
                     away.extend(self.home_of(key));
                 }

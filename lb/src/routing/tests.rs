@@ -69,10 +69,7 @@ impl World {
 
     fn found(&self, holders: &[&str], away: &[&str]) -> Finding {
         let home = |name: &&str| self.routing.fleet.named(name).unwrap().home.unwrap();
-        Finding {
-            holders: holders.iter().map(|name| self.key(name)).collect(),
-            away: away.iter().map(home).collect(),
-        }
+        Finding { holders: holders.iter().map(home).collect(), away: away.iter().map(home).collect() }
     }
 }
 
@@ -129,6 +126,15 @@ fn a_node_that_left_may_come_back_with_what_it_holds() {
     world.routing.remove(key, world.at.now);
     let (near, away) = world.routing.near_and_away(world.at.now);
     assert_eq!((near.len(), away), (2, home.into_iter().collect::<Vec<_>>()));
+    // Also where only one node is left.
+    for name in ["A", "B"] {
+        let key = world.key(name);
+        world.routing.remove(key, world.at.now);
+        assert_eq!(world.choose(&first(), None), "ask");
+    }
+    let mut world = World::new();
+    let key = world.key("C");
+    world.routing.remove(key, world.at.now);
     // Also one that was never heard in this run.
     let unheard = world.routing.add("D", "http://127.0.0.1:2", world.at.now);
     world.routing.remove(unheard, world.at.now);
@@ -141,6 +147,20 @@ fn a_node_that_left_may_come_back_with_what_it_holds() {
     assert_eq!(world.state("C"), wire::NodeState::Down, "it is asked first");
     let (_, away) = world.routing.near_and_away(world.at.now + REMEMBERED);
     assert!(away.is_empty(), "a node that left for good is forgotten in the end: {away:?}");
+}
+
+#[test]
+fn a_node_that_left_while_it_was_asked_is_still_where_it_said() {
+    for (holders, away) in [(&["A"][..], &[][..]), (&[], &["A"])] {
+        let mut world = World::new();
+        let finding = world.found(holders, away);
+        let key = world.key("A");
+        world.routing.remove(key, world.at.now);
+        assert_eq!(world.choose(&first(), Some(&finding)), "B written", "{holders:?} {away:?}");
+        world.routing.add("A", "http://127.0.0.1:2", world.at.now);
+        world.hears("A");
+        assert_eq!(world.state("A"), wire::NodeState::Down, "it is asked first");
+    }
 }
 
 #[test]

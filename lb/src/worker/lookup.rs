@@ -63,12 +63,15 @@ impl Worker {
         let question = Ids { ids: round.iter().map(Parked::id).collect() };
         self.balancer.counters.looked_up.add(question.ids.len() as u64);
         let (near, mut away) = self.balancer.step(|routing| routing.near_and_away(clock::now()));
-        let answers = join_all(near.into_iter().map(|node| self.ask_node(node, &question))).await;
-        let mut holders: HashMap<SentenceId, Vec<NodeKey>> = HashMap::new();
-        for (node, held) in answers {
+        let answers = join_all(near.iter().map(|(node, _)| self.ask_node(*node, &question))).await;
+        let mut holders: HashMap<SentenceId, Vec<Home>> = HashMap::new();
+        for ((node, home), held) in near.into_iter().zip(answers) {
             match held {
-                Some(held) => held.into_iter().for_each(|id| holders.entry(id).or_default().push(node)),
-                None => away.extend(self.silent(node)),
+                Some(held) => held.into_iter().for_each(|id| holders.entry(id).or_default().push(home)),
+                None => {
+                    self.is_silent(node);
+                    away.push(home);
+                }
             }
         }
         for parked in round {
@@ -79,24 +82,22 @@ impl Worker {
     }
 
     /// Which of these sentences a node holds; `None` when it does not say.
-    async fn ask_node(&self, node: NodeKey, question: &Ids) -> (NodeKey, Option<HashSet<SentenceId>>) {
-        let Some((_, endpoint)) = self.balancer.node(node) else { return (node, None) };
+    async fn ask_node(&self, node: NodeKey, question: &Ids) -> Option<HashSet<SentenceId>> {
+        let (_, endpoint) = self.balancer.node(node)?;
         let mut client = self.lookup.clients.borrow_mut().remove(&node).unwrap_or_default();
         let asked = client.ask::<Copies>(&self.balancer, &endpoint, "/sentences/held", question);
         match timeout(TIME, asked).await {
             Ok(Ok(held)) => {
                 self.lookup.clients.borrow_mut().insert(node, client);
-                (node, Some(held.copies.into_iter().map(|copy| copy.id).collect()))
+                Some(held.copies.into_iter().map(|copy| copy.id).collect())
             }
-            Ok(Err(_)) | Err(_) => (node, None),
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 
     /// A node that was near does not answer.
-    fn silent(&self, node: NodeKey) -> Option<Home> {
-        self.balancer.step(|routing| {
-            routing.fleet.silent(node, &format!("no answer to POST /sentences/held within {TIME:?}"));
-            routing.home_of(node)
-        })
+    fn is_silent(&self, node: NodeKey) {
+        let why = format!("no answer to POST /sentences/held within {TIME:?}");
+        self.balancer.step(|routing| routing.fleet.silent(node, &why));
     }
 }
