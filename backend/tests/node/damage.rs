@@ -205,6 +205,56 @@ async fn a_listing_that_fails_midway_is_not_ended() {
     refused_after_damage(dir.path());
 }
 
+/// The file is destroyed under a running node. Whatever the engine makes of it, the program shows no trace of a panic: it
+/// goes on, or it ends with exit code 1 and a line that names the file.
+#[tokio::test]
+async fn a_file_that_is_destroyed_under_a_node_ends_it_in_order() {
+    let text = "text ".repeat(300);
+    for seed in 0..8u64 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut node = support::start(&["--data-dir", dir.path().to_str().unwrap()]);
+        let mut ids = Vec::new();
+        for _ in 0..10 {
+            let part = (0..400).map(|_| id()).collect::<Vec<_>>();
+            let items = part.iter().map(|id| line(*id, "Ana", &text)).collect::<Vec<_>>();
+            assert_eq!(post_lines(&format!("{}/sentences", node.url()), items.join("\n")).await.status, 200);
+            ids.extend(part);
+        }
+        let file = std::fs::File::options().write(true).open(file_in(dir.path())).unwrap();
+        let pages = file.metadata().unwrap().len() / 4096;
+        let page = [u8::try_from(seed * 37 % 256).unwrap(); 4096];
+        for number in (2..pages).filter(|number| !(number + seed).is_multiple_of(3)) {
+            file.write_all_at(&page, number * 4096).unwrap();
+        }
+        let client = reqwest::Client::new();
+        for path in ["/sentence", "/sentences/ids", "/sentence?author=Ana&limit=1000"] {
+            // It may be broken off, or the node may be gone.
+            if let Ok(response) = client.get(format!("{}{path}", node.url())).send().await {
+                drop(response.text().await);
+            }
+        }
+        for id in ids.iter().step_by(97) {
+            drop(client.get(format!("{}/sentence/{id}", node.url())).send().await);
+            drop(client.post(format!("{}/sentence", node.url())).body(line(*id, "Ana", "x")).send().await);
+        }
+        let running = client.get(format!("{}/livez", node.url())).send().await.is_ok();
+        if running {
+            node.ask_to_end();
+        }
+        let status = node.ended();
+        let log = node.log();
+        assert!(!log.contains("stack backtrace") && !log.contains("RUST_BACKTRACE"), "seed {seed}: {log}");
+        if !running {
+            assert_eq!(status.code(), Some(1), "seed {seed}: {log}");
+            assert!(
+                log.contains("sentences.redb is damaged, or its engine has a fault"),
+                "seed {seed}: {log}"
+            );
+        }
+        refused(dir.path(), &["balanza-backend salvage"]);
+    }
+}
+
 fn refused_after_damage(dir: &Path) {
     refused(dir, &["is damaged: the page at byte", "balanza-backend salvage"]);
 }

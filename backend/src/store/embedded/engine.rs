@@ -95,7 +95,8 @@ pub fn tell_panics(told: impl Fn(&str) + Send + Sync + 'static) {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if AT_WORK.get() {
-            told(&panic.to_string().replace('\n', " "));
+            let why = panic.payload_as_str().unwrap_or("it does not say why");
+            told(&why.replace('\n', " "));
             std::process::exit(1);
         }
         usual(panic);

@@ -37,7 +37,7 @@ impl DatabaseFile {
     /// Makes a new database at the path, whole or not at all: a crash on the way leaves no file that is none.
     pub(super) fn create(&self) -> Result<(), Fault> {
         let Self(path) = self;
-        let begun = path.with_extension(format!("new-{}", std::process::id()));
+        let begun = path.with_extension("new");
         let made = make(&begun).and_then(|()| {
             // Of two that make one at once, one is first; the other finds the database.
             match std::fs::hard_link(&begun, path) {
@@ -78,7 +78,10 @@ impl Medium for DatabaseFile {
     }
 
     fn view(&self) -> Result<Database, DatabaseError> {
-        view_of(File::open(&self.0)?)
+        let file = File::open(&self.0)?;
+        // After a sync that failed the kernel may show what never reached the disk. What cannot be dropped is read as it is.
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).ok();
+        view_of(file)
     }
 
     fn try_writes(&self) -> Result<(), Error> {

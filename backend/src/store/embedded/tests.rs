@@ -297,6 +297,24 @@ async fn a_store_of_the_first_layout_is_taken_over() {
     assert!(after.witnessed && !after.torn);
 }
 
+/// A crash while the store is made leaves a file of another name, which is made anew.
+#[tokio::test]
+async fn what_a_crash_left_of_a_new_store_is_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = dir.path().join(FILE_NAME).with_extension("new");
+    for left in [&b""[..], b"redb", &[0; 9_000]] {
+        std::fs::write(&begun, left).unwrap();
+        assert!(verify(dir.path()).is_err_and(|error| error.problem.starts_with("there is no store")));
+    }
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.insert(sentence(), Pass::unfenced()).await.unwrap();
+    store.close().await;
+    let mut files =
+        std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+    files.sort();
+    assert_eq!(files, ["sentences.redb", "sentences.witness"]);
+}
+
 /// The disk takes nothing more, and everything that only reads goes on; also what began before.
 #[tokio::test]
 async fn a_full_disk_stops_only_writes() {
