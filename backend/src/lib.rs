@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod fence;
 pub mod http;
+pub mod inspect;
 mod metrics;
 pub mod problem;
 pub mod report;
@@ -61,14 +62,21 @@ pub enum StartError {
         problem: String,
     },
     /// No source of RAM and CPU.
-    #[error("the sensor does not start: {0}")]
+    #[error("the sensor does not start")]
     Sensor(#[from] SensorError),
     /// The store does not open.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] OpenError),
     /// The operating system refused a thread or a socket.
     #[error("the server does not start: {0}; look at the limits of this process (`ulimit -a`)")]
-    Server(#[from] std::io::Error),
+    Server(std::io::Error),
+}
+
+/// By hand, because the message tells the cause already: as a source it would be told twice.
+impl From<std::io::Error> for StartError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Server(error)
+    }
 }
 
 /// A node that serves.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use backend::config::{Config, KEYS, LogFormat, Origin, Settings};
-use backend::{StartError, transfer};
+use backend::config::{Config, KEYS, LogFormat, Origin, Settings, StoreChoice};
+use backend::store::embedded;
+use backend::{StartError, inspect, transfer};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 use ebpf_sensor::{PIN_DIRECTORY, Rights};
@@ -31,11 +32,24 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    if let StoreChoice::Embedded(data_dir) = &config.store {
+        let (file, directory) = (data_dir.join(embedded::FILE_NAME), data_dir.clone());
+        embedded::tell_panics(move |panic| {
+            say(&format!(
+                "balanza-backend: {} is damaged, or its engine has a fault: {panic}; start again, and the whole file is \
+                 checked; `balanza-backend salvage --data-dir {} FILE` writes what is readable",
+                file.display(),
+                directory.display()
+            ));
+        });
+    }
     let done = match matches.subcommand() {
         Some(("check-config", _)) => print("the configuration is good\n"),
         Some(("print-config", _)) => print(&settings.to_toml()),
         Some(("export", arguments)) => block_on(transfer::export(&config.store, file(arguments))),
         Some(("import", arguments)) => block_on(transfer::import(&config.store, file(arguments))),
+        Some(("verify", _)) => inspect::verify(&config.store),
+        Some(("salvage", arguments)) => inspect::salvage(&config.store, file(arguments)),
         Some(("unpin", _)) => unpin(&config),
         _ => block_on(serve(config)),
     };
@@ -89,6 +103,14 @@ fn command() -> Command {
             Command::new("import")
                 .about("Store the sentences of an export; those already stored stay as they are")
                 .arg(file("What to read; standard input where not given")),
+        )
+        .subcommand(
+            Command::new("verify").about("Check every page of the embedded store, and change nothing"),
+        )
+        .subcommand(
+            Command::new("salvage")
+                .about("Write what is readable of a damaged store as `import` takes it, and change nothing")
+                .arg(file("Where to write; standard output where not given")),
         )
 }
 

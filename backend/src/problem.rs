@@ -180,7 +180,7 @@ impl From<StoreError> for Failure {
             StoreError::Unavailable { .. } => again(Kind::StoreUnavailable),
             StoreError::Damaged(_) => {
                 let problem = Problem::of(Kind::StoreDamaged, detail)
-                    .with_remedy("restore the node's data from a backup");
+                    .with_remedy("stop the node and run `balanza-backend verify`, which names the remedy");
                 return problem.into();
             }
         };

@@ -153,6 +153,24 @@ fn next_date(now: Date, last: Option<Date>) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever dates a store holds, and whatever the clock says: the next date is of its time, and is another one.
+        #[test]
+        fn no_date_is_too_extreme(
+            now in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX)],
+            last in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX)],
+            near in -2i64..2,
+        ) {
+            let now = Date::from_unix_micros(now);
+            let end = Date::from_unix_micros(i64::MAX);
+            for last in [Date::from_unix_micros(last), Date::from_unix_micros(now.unix_micros() + near)] {
+                let next = next_date(now, Some(last));
+                prop_assert!(next >= now && (next != last || next == end));
+            }
+        }
+    }
 
     #[test]
     fn dates_move_forward_even_when_the_clock_does_not() {

@@ -24,16 +24,21 @@ const BATCH: usize = 2_000;
 /// When the store cannot be read to its end, or the file not be written.
 pub async fn export(choice: &StoreChoice, file: Option<PathBuf>) -> anyhow::Result<()> {
     let (store, _) = open_store(choice).await?;
-    let out: Box<dyn Write> = match &file {
+    let out = output(file)?;
+    let written = write_all(&*store, BufWriter::new(out)).await;
+    store.close().await;
+    written
+}
+
+/// Where sentences are written: `file`, or standard output.
+pub(crate) fn output(file: Option<PathBuf>) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match &file {
         Some(path) => {
             let file = std::fs::File::create(path);
             Box::new(file.with_context(|| format!("cannot write {}", path.display()))?)
         }
         None => Box::new(std::io::stdout().lock()),
-    };
-    let written = write_all(&*store, BufWriter::new(out)).await;
-    store.close().await;
-    written
+    })
 }
 
 /// Stores every sentence of `file`, or of standard input.

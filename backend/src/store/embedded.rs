@@ -1,23 +1,32 @@
 //! The default store: one file in the data directory, written by one thread, durable before every answer.
 //!
 //! Built on redb. Owns the queue to the writing thread and the reads beside it. A second process on the same data
-//! directory is refused by the file's lock.
+//! directory is refused by a lock on it. The file is checked whole before the engine sees it.
 
+mod check;
 mod engine;
 mod layout;
+mod medium;
+mod overlay;
+mod pages;
+mod survey;
+mod witness;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use parking_lot::RwLock;
-use redb::{Builder, Database, DatabaseError};
+use redb::Database;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use wire::{SentenceId, StoreId, StoredSentence};
 
 use self::engine::Fault;
+use self::medium::{DatabaseFile, Medium};
+use self::witness::Witness;
 use self::writer::{Job, Shared, Writer};
 use super::ledger::Ledger;
 use super::{
@@ -27,15 +36,16 @@ use super::{
 use crate::clock;
 use crate::fence::Pass;
 
+pub use check::{Checked, Salvaged, salvage, verify};
+pub use engine::tell_panics;
+
 /// The file inside the data directory.
 pub const FILE_NAME: &str = "sentences.redb";
 
-/// The engine's own cache of pages. The kernel caches the file as well, so a small one is enough, and it bounds how
-/// much a listing of everything adds to the process.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
-
-/// Opens the database, at the start and again after a fault.
-type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
+/// How often a read is tried where the database is opened anew under it.
+const READ_ATTEMPTS: usize = 4;
+/// How long a read waits for that.
+const REOPENING: Duration = Duration::from_secs(10);
 
 /// The embedded store.
 pub struct EmbeddedStore {
@@ -43,8 +53,7 @@ pub struct EmbeddedStore {
     jobs: mpsc::Sender<Job>,
     /// Bytes still free in the queue.
     room: Arc<Semaphore>,
-    shared: Shared,
-    ledger: Arc<Ledger>,
+    reading: Reading,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -54,46 +63,49 @@ impl EmbeddedStore {
     /// # Errors
     /// Says what keeps the directory or the file from being used, and what to do about it.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(data_dir).map_err(|error| check::unusable(data_dir, &error))?;
+        let claim = check::claim(data_dir)?;
         let path = data_dir.join(FILE_NAME);
-        let failed = |problem: String| OpenError {
-            problem: format!("the data directory {} cannot be used: {problem}", data_dir.display()),
-            remedy: "give a directory that this user may write, with --data-dir".to_owned(),
+        let file = DatabaseFile(path.clone());
+        let made = match check::before_opening(&path)? {
+            check::Found::Nothing => file.create(),
+            check::Found::Store => Ok(()),
         };
-        std::fs::create_dir_all(data_dir).map_err(|error| failed(error.to_string()))?;
-        let opener: Opener = Box::new(move || Builder::new().set_cache_size(CACHE_BYTES).create(&path));
-        let store = Self::with_opener(opener).map_err(|fault| explain(&fault, data_dir))?;
-        // The file's own entry must be as durable as what is in it.
-        std::fs::File::open(data_dir)
-            .and_then(|directory| directory.sync_all())
-            .map_err(|error| failed(error.to_string()))?;
-        Ok(store)
+        made.and_then(|()| Self::on(Box::new(file), Witness::open(&witness::path_of(&path))?, Some(claim)))
+            .map_err(|fault| check::explain(&fault, data_dir))
     }
 
-    fn with_opener(opener: Opener) -> Result<Self, Fault> {
-        let database = opener().map_err(|error| Fault::Engine(error.into()))?;
-        let contents = engine::prepare(&database, clock::new_store_id())?;
-        let shared = Arc::new(RwLock::new(Some(Arc::new(database))));
+    /// `claim` is held for as long as the writer lives.
+    fn on(medium: Box<dyn Medium>, witness: Witness, claim: Option<File>) -> Result<Self, Fault> {
+        let database = engine::at_work(|| medium.open()).map_err(|error| Fault::Engine(error.into()))?;
+        let contents = engine::at_work(|| engine::prepare(&database, clock::new_store_id()))?;
+        let shared = Shared::new(database);
         let ledger = Arc::new(Ledger::new(contents.documents));
         let (sender, jobs) = mpsc::channel();
-        let writer = Writer {
+        let mut writer = Writer {
             jobs,
-            shared: Arc::clone(&shared),
-            opener,
+            shared: shared.clone(),
+            medium,
+            witness,
             ledger: Arc::clone(&ledger),
             id: contents.id,
             newest: contents.newest,
+            commits: contents.commits,
             in_doubt: Vec::new(),
         };
+        writer.testify(contents.documents);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(|| writer.run())
+            .spawn(move || {
+                writer.run();
+                drop(claim);
+            })
             .map_err(|error| Fault::Engine(redb::Error::Io(error)))?;
         Ok(Self {
             id: contents.id,
+            reading: Reading { shared, ledger, jobs: sender.clone() },
             jobs: sender,
             room: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)),
-            shared,
-            ledger,
             thread: Arc::new(Mutex::new(Some(thread))),
         })
     }
@@ -125,10 +137,9 @@ impl EmbeddedStore {
 
     fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
+        read: impl Fn(&Database) -> Result<T, Fault> + Send + Sync + 'static,
     ) -> Answer<T> {
-        let (shared, state) = (Arc::clone(&self.shared), self.ledger.subscribe());
-        Box::pin(read_off_the_runtime(shared, state, read))
+        Box::pin(self.reading.clone().ask(read))
     }
 }
 
@@ -165,7 +176,7 @@ impl Store for EmbeddedStore {
 
     fn list(&self, query: Query) -> Pages {
         let (sender, pages) = tokio::sync::mpsc::channel(1);
-        let (shared, state) = (Arc::clone(&self.shared), self.ledger.subscribe());
+        let reading = self.reading.clone();
         tokio::spawn(async move {
             let Query { mut after, author, limit } = query;
             let author = author.map(Arc::<str>::from);
@@ -173,7 +184,7 @@ impl Store for EmbeddedStore {
             while left > 0 {
                 let author = author.clone();
                 let read = move |database: &Database| engine::page(database, after, author.as_deref(), left);
-                let page = read_off_the_runtime(Arc::clone(&shared), state.clone(), read).await;
+                let page = reading.clone().ask(read).await;
                 let last = page.as_ref().ok().and_then(|page| page.last()).and_then(Place::of);
                 left = left.saturating_sub(page.as_ref().map_or(left, Vec::len));
                 // An empty page is the end; a failed one is told and is the end as well.
@@ -187,7 +198,7 @@ impl Store for EmbeddedStore {
     }
 
     fn state(&self) -> watch::Receiver<State> {
-        self.ledger.subscribe()
+        self.reading.ledger.subscribe()
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
@@ -203,49 +214,59 @@ impl Store for EmbeddedStore {
     }
 }
 
-/// Reads on a thread that may wait for the disk.
-async fn read_off_the_runtime<T: Send + 'static>(
+/// What reads stand on, also beside a writer that recovers.
+#[derive(Clone)]
+struct Reading {
     shared: Shared,
-    state: watch::Receiver<State>,
-    read: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
-) -> Result<T, StoreError> {
-    let reason = || state.borrow().fault.clone().unwrap_or_else(|| "the database is closed".to_owned());
-    let Some(database) = writer::current(&shared) else {
-        return Err(StoreError::Unavailable { reason: reason(), ambiguous: false });
-    };
-    tokio::task::spawn_blocking(move || read(&database))
-        .await
-        .map_err(|error| StoreError::Damaged(error.to_string()))?
-        .map_err(|fault| match fault {
-            Fault::Damaged(what) => StoreError::Damaged(what),
-            fault => StoreError::Unavailable { reason: fault.in_words(), ambiguous: false },
-        })
+    ledger: Arc<Ledger>,
+    jobs: mpsc::Sender<Job>,
 }
 
-fn explain(fault: &Fault, data_dir: &Path) -> OpenError {
-    let file = data_dir.join(FILE_NAME);
-    let file = file.display();
-    let (problem, remedy) = match fault {
-        Fault::Engine(redb::Error::DatabaseAlreadyOpen) => (
-            format!("another process uses the data directory {}", data_dir.display()),
-            "stop it, or give each node its own --data-dir",
-        ),
-        Fault::Engine(redb::Error::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-            (format!("{file} is no database of this program"), "move it away, or give another --data-dir")
+impl Reading {
+    /// Reads on a thread that may wait for the disk. A read that fails because the database is opened anew is tried again.
+    async fn ask<T: Send + 'static>(
+        self,
+        read: impl Fn(&Database) -> Result<T, Fault> + Send + Sync + 'static,
+    ) -> Result<T, StoreError> {
+        let read = Arc::new(read);
+        let mut openings = self.shared.openings();
+        let mut attempts = 1..READ_ATTEMPTS;
+        loop {
+            let seen = *openings.borrow_and_update();
+            let (shared, read) = (self.shared.clone(), Arc::clone(&read));
+            let done = tokio::task::spawn_blocking(move || {
+                shared.read().as_ref().map(|database| engine::at_work(|| read(database)))
+            });
+            let fault = match done.await {
+                Ok(Some(Ok(answer))) => return Ok(answer),
+                Ok(Some(Err(fault))) => fault,
+                Ok(None) => return Err(self.closed()),
+                Err(panic) => Fault::Damaged(format!("what stops the engine ({panic})")),
+            };
+            if let Some(what) = fault.damage() {
+                self.ledger.damaged(&what);
+                return Err(StoreError::Damaged(what));
+            }
+            let reason = fault.in_words();
+            if fault.is_of_the_disk() && attempts.next().is_some() {
+                // The writer may know already; then it does not look at this.
+                drop(self.jobs.send(Job::Reopen { seen, reason: reason.clone() }));
+                if tokio::time::timeout(REOPENING, openings.changed()).await.is_ok() {
+                    continue;
+                }
+            }
+            return Err(StoreError::Unavailable { reason, ambiguous: false });
         }
-        Fault::Format(_) => {
-            (format!("{file} cannot be read: {fault}"), "use the program that wrote it to export it")
-        }
-        Fault::Damaged(_) | Fault::Engine(redb::Error::Corrupted(_)) => {
-            (format!("{file} is damaged: {fault}"), "restore it from a backup, or give another --data-dir")
-        }
-        Fault::Engine(_) | Fault::Commit(_) => (
-            format!("{file} cannot be written: {}", fault.in_words()),
-            "give a directory that this user may write and that has room, with --data-dir",
-        ),
-    };
-    OpenError { problem, remedy: remedy.to_owned() }
+    }
+
+    fn closed(&self) -> StoreError {
+        let fault = self.ledger.subscribe().borrow().fault.clone();
+        let reason = fault.unwrap_or_else(|| "the database is closed".to_owned());
+        StoreError::Unavailable { reason, ambiguous: false }
+    }
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

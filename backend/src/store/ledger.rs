@@ -3,6 +3,8 @@
 //! Does no I/O. A store tells the ledger of a change after the change is durable; whoever answers a post takes the
 //! tally from that same step. So a report with revision R counts exactly the posts answered with a revision up to R.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 /// How many documents a store holds, and which of its states that is.
@@ -25,16 +27,21 @@ pub struct State {
 
 /// The cell. Owned by the store; everybody else subscribes.
 #[derive(Debug)]
-pub(super) struct Ledger(watch::Sender<State>);
+pub(super) struct Ledger {
+    state: watch::Sender<State>,
+    /// Whether the fault is one that no recovery heals.
+    damaged: AtomicBool,
+}
 
 impl Ledger {
     pub(super) fn new(documents: u64) -> Self {
         let tally = Tally { documents, revision: 0 };
-        Self(watch::Sender::new(State { tally, fault: None }))
+        let state = watch::Sender::new(State { tally, fault: None });
+        Self { state, damaged: AtomicBool::new(false) }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<State> {
-        self.0.subscribe()
+        self.state.subscribe()
     }
 
     /// `added` documents are durable and `removed` are gone. Without either, nothing has changed.
@@ -48,9 +55,24 @@ impl Ledger {
         self.count(|before| (documents, before != documents))
     }
 
+    /// Something that is stored does not read back. The store takes no sentences any more, until somebody has looked at it
+    /// and started the node again.
+    pub(super) fn damaged(&self, what: &str) {
+        if !self.damaged.swap(true, Ordering::AcqRel) {
+            tracing::error!(what, "stored data is damaged");
+            self.tell(&format!("stored data is damaged: {what}"));
+        }
+    }
+
     /// The store takes no sentences, because of `reason`.
     pub(super) fn fail(&self, reason: &str) {
-        self.0.send_if_modified(|state| {
+        if !self.damaged.load(Ordering::Acquire) {
+            self.tell(reason);
+        }
+    }
+
+    fn tell(&self, reason: &str) {
+        self.state.send_if_modified(|state| {
             let news = state.fault.as_deref() != Some(reason);
             if news {
                 state.fault = Some(reason.to_owned());
@@ -61,12 +83,14 @@ impl Ledger {
 
     /// The store takes sentences again.
     pub(super) fn heal(&self) {
-        self.0.send_if_modified(|state| state.fault.take().is_some());
+        if !self.damaged.load(Ordering::Acquire) {
+            self.state.send_if_modified(|state| state.fault.take().is_some());
+        }
     }
 
     fn count(&self, change: impl FnOnce(u64) -> (u64, bool)) -> Tally {
         let mut after = Tally::default();
-        self.0.send_if_modified(|state| {
+        self.state.send_if_modified(|state| {
             let (documents, touched) = change(state.tally.documents);
             if touched {
                 state.tally = Tally { documents, revision: state.tally.revision + 1 };
@@ -108,5 +132,15 @@ mod tests {
         assert!(!state.has_changed().unwrap());
         ledger.heal();
         assert_eq!(state.borrow_and_update().fault, None);
+    }
+
+    #[test]
+    fn no_recovery_heals_damage() {
+        let ledger = Ledger::new(0);
+        ledger.damaged("document 7");
+        ledger.fail("the disk is full");
+        ledger.heal();
+        let told = ledger.subscribe().borrow().fault.clone();
+        assert_eq!(told.as_deref(), Some("stored data is damaged: document 7"));
     }
 }

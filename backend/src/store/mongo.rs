@@ -1,6 +1,6 @@
 //! The MongoDB store: one collection per node, majority-acknowledged and journalled before every answer.
 //!
-//! The only file that names the driver. Inserts gather while a few `insert_many` are under way, so that one of them
+//! The only place that names the driver. Inserts gather while a few `insert_many` are under way, so that one of them
 //! serves many posts. The node counts its documents itself: exactly at the start and after every fault, and a cheap
 //! estimate is compared now and then.
 //!
@@ -9,22 +9,30 @@
 //! The driver's futures are never dropped half-way: each runs as a task of its own, and only the wait for it ends
 //! early. A server may ignore the write concern (FerretDB does); it then promises no more than it keeps.
 
-use std::collections::{HashMap, HashSet};
+mod copies;
+mod document;
+mod identity;
+mod in_doubt;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use mongodb::bson::{self, DateTime, Document, doc};
-use mongodb::error::{Error, ErrorKind, WriteFailure};
+use mongodb::bson::{self, Document, doc};
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{Acknowledgment, ClientOptions, ConnectionString, WriteConcern};
-use mongodb::{Client, Collection, Database, IndexModel};
+use mongodb::{Client, Collection, IndexModel};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use wire::{Date, SentenceId, StoreId, StoredSentence};
 
+use self::document::{Stored, split, uuid_of};
+pub use self::identity::IDENTITIES;
+use self::identity::identity;
+use self::in_doubt::InDoubt;
 use super::ledger::Ledger;
 use super::{
     Answer, Entry, MAX_COMMIT_ENTRIES, MAX_PAGE_BYTES, MAX_PAGE_DOCUMENTS, MAX_QUEUED_BYTES, OpenError,
@@ -49,86 +57,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 /// Looks between two comparisons of the count.
 const LOOKS_PER_COUNT: u32 = 60;
-/// How long the server must have answered again before an insert whose end it did not tell counts as over: what it had
-/// received by then, it has carried out by then.
-const SETTLE: Duration = Duration::from_secs(1);
-/// The collection of the identities: a document for each collection of sentences in the database.
-pub const IDENTITIES: &str = "balanza_identities";
 /// The server's code for a key that exists already.
 const DUPLICATE_KEY: i32 = 11_000;
-
-/// A sentence as the collection holds it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Stored {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    author: String,
-    sentence: String,
-    /// To the millisecond, which is all that BSON has.
-    date: DateTime,
-    /// The microseconds beyond it, 0 to 999.
-    micros: i32,
-}
-
-impl Stored {
-    fn new(entry: Entry, date: Date) -> Self {
-        let (date, micros) = split(date);
-        let sentence = entry.sentence;
-        Self { id: uuid_of(sentence.id), author: sentence.author, sentence: sentence.sentence, date, micros }
-    }
-
-    fn date(&self) -> Date {
-        joined(self.date, self.micros)
-    }
-
-    fn id(&self) -> SentenceId {
-        SentenceId(uuid::Uuid::from_bytes(self.id.bytes()))
-    }
-
-    fn into_sentence(self) -> StoredSentence {
-        let (date, id) = (self.date(), Some(self.id()));
-        StoredSentence { author: self.author, date, id, sentence: self.sentence }
-    }
-}
-
-/// A sentence's place, as the collection holds it.
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct StoredPlace {
-    #[serde(rename = "_id")]
-    id: bson::Uuid,
-    date: DateTime,
-    micros: i32,
-}
-
-impl From<StoredPlace> for Place {
-    fn from(StoredPlace { id, date, micros }: StoredPlace) -> Self {
-        Self { date: joined(date, micros), id: SentenceId(uuid::Uuid::from_bytes(id.bytes())) }
-    }
-}
-
-/// The identity of a collection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Identity {
-    #[serde(rename = "_id")]
-    collection: String,
-    store: bson::Uuid,
-}
-
-/// A date as BSON has it, and the microseconds that BSON has not.
-fn split(date: Date) -> (DateTime, i32) {
-    let micros = date.unix_micros();
-    let rest = i32::try_from(micros.rem_euclid(1000)).unwrap_or(0);
-    (DateTime::from_millis(micros.div_euclid(1000)), rest)
-}
-
-fn joined(date: DateTime, micros: i32) -> Date {
-    let millis = date.timestamp_millis();
-    Date::from_unix_micros(millis.saturating_mul(1000).saturating_add(i64::from(micros)))
-}
-
-fn uuid_of(id: SentenceId) -> bson::Uuid {
-    bson::Uuid::from_bytes(id.0.into_bytes())
-}
 
 /// Whether `uri` is a connection string.
 ///
@@ -243,44 +173,6 @@ async fn prepare(collection: &Collection<Stored>) -> Result<(u64, Option<Date>),
     let documents = collection.count_documents(doc! {}).await?;
     let newest = collection.find_one(doc! {}).sort(doc! { "date": -1, "micros": -1 }).await?;
     Ok((documents, newest.map(|stored| stored.date())))
-}
-
-/// The identity of `collection`; made where it has none. Of several that make one at once, one is first.
-async fn identity(database: &Database, collection: &str) -> Result<StoreId, Error> {
-    let identities = database.collection::<Identity>(IDENTITIES);
-    let known = || identities.find_one(doc! { "_id": collection });
-    if known().await?.is_none() {
-        let store = bson::Uuid::from_bytes(clock::new_store_id().0.into_bytes());
-        let new = Identity { collection: collection.to_owned(), store };
-        if let Err(error) = identities.insert_one(new).await
-            && !is_duplicate(&error)
-        {
-            return Err(error);
-        }
-    }
-    let known = known().await?.ok_or_else(|| Error::custom("the identity of the collection is not kept"))?;
-    Ok(StoreId(uuid::Uuid::from_bytes(known.store.bytes())))
-}
-
-fn is_duplicate(error: &Error) -> bool {
-    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(refusal)) if refusal.code == DUPLICATE_KEY)
-}
-
-/// Passes that cannot be given back yet.
-#[derive(Debug, Default)]
-struct InDoubt {
-    /// Since the server did not tell.
-    untold: Vec<Pass>,
-    /// Since when it answers again.
-    settling: Vec<(Instant, Pass)>,
-}
-
-impl InDoubt {
-    /// The server has answered at `now`.
-    fn answered(&mut self, now: Instant) {
-        self.settling.retain(|(since, _)| now.saturating_duration_since(*since) < SETTLE);
-        self.settling.extend(self.untold.drain(..).map(|pass| (now, pass)));
-    }
 }
 
 impl Store for MongoStore {
@@ -463,7 +355,7 @@ impl Server {
                 let ambiguous = matches!(failure, StoreError::Unavailable { ambiguous: true, .. });
                 for Waiting { answer, pass, .. } in waiting {
                     if ambiguous {
-                        self.in_doubt.lock().untold.push(pass);
+                        self.in_doubt.lock().add(pass);
                     }
                     drop(answer.send(Err(failure.clone())));
                 }
@@ -511,77 +403,6 @@ impl Server {
             found.insert(stored.id, stored);
         }
         Ok(found)
-    }
-
-    async fn held(&self, ids: &[SentenceId]) -> Result<Vec<Place>, Error> {
-        let ids = ids.iter().map(|id| uuid_of(*id)).collect::<Vec<_>>();
-        let mut found = Vec::with_capacity(ids.len());
-        let mut cursor =
-            self.of_places().find(doc! { "_id": { "$in": ids } }).projection(place_only()).await?;
-        while cursor.advance().await? {
-            found.push(cursor.deserialize_current()?.into());
-        }
-        Ok(found)
-    }
-
-    async fn places(&self, filter: Document, limit: usize) -> Result<Vec<Place>, Error> {
-        let order = doc! { "date": 1, "micros": 1, "_id": 1 };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut found = Vec::new();
-        // The server takes a limit of 0 for none.
-        if limit == 0 {
-            return Ok(found);
-        }
-        let mut cursor =
-            self.of_places().find(filter).sort(order).projection(place_only()).limit(limit).await?;
-        while cursor.advance().await? {
-            found.push(cursor.deserialize_current()?.into());
-        }
-        Ok(found)
-    }
-
-    fn of_places(&self) -> Collection<StoredPlace> {
-        self.collection.clone_with_type()
-    }
-
-    /// Deletes what stands at exactly these places; gives the ids of what stood there.
-    async fn retract(&self, copies: Vec<Place>) -> Result<(Vec<SentenceId>, Tally), Error> {
-        let copies = copies.into_iter().collect::<HashSet<_>>();
-        let ids = copies.iter().map(|copy| copy.id).collect::<Vec<_>>();
-        let there = self.held(&ids).await?.into_iter().filter(|place| copies.contains(place));
-        let there = there.collect::<Vec<_>>();
-        let deleted = if there.is_empty() { 0 } else { self.delete_at(&there).await? };
-        let tally = self.ledger.changed(0, deleted);
-        // What somebody else deleted meanwhile is gone as well.
-        Ok((there.into_iter().map(|place| place.id).collect(), tally))
-    }
-
-    /// One command, which the driver has no word for: a filter for each document, so that the date is compared as well.
-    async fn delete_at(&self, places: &[Place]) -> Result<u64, Error> {
-        #[derive(Deserialize)]
-        struct Deleted {
-            n: i64,
-            #[serde(default, rename = "writeErrors")]
-            refused: Vec<Document>,
-            #[serde(default, rename = "writeConcernError")]
-            not_durable: Option<Document>,
-        }
-        let deletes = places.iter().map(|Place { date, id }| {
-            let (date, micros) = split(*date);
-            doc! { "q": { "_id": uuid_of(*id), "date": date, "micros": micros }, "limit": 1 }
-        });
-        let mut command = doc! { "delete": self.collection.name(), "ordered": false };
-        command.insert("deletes", deletes.collect::<Vec<_>>());
-        if let Some(concern) = self.collection.write_concern() {
-            command.insert("writeConcern", bson::serialize_to_bson(concern)?);
-        }
-        let database = self.client.database(&self.collection.namespace().db);
-        let Deleted { n, refused, not_durable } =
-            bson::deserialize_from_document(database.run_command(command).await?)?;
-        match refused.first().or(not_durable.as_ref()) {
-            Some(why) => Err(Error::custom(format!("not all copies were taken back: {why}"))),
-            None => Ok(u64::try_from(n).unwrap_or(0)),
-        }
     }
 
     /// A change went wrong: nobody knows what the server made of it.
@@ -677,10 +498,6 @@ async fn send_pages(
     Ok(())
 }
 
-fn place_only() -> Document {
-    doc! { "date": 1, "micros": 1 }
-}
-
 fn filter(query: &Query) -> Document {
     let mut filter = Document::new();
     if let Some(author) = &query.author {
@@ -738,28 +555,10 @@ fn in_words(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn a_connection_string_is_checked_without_a_server() {
         assert_eq!(check_uri("mongodb://127.0.0.1:27017/balanza"), Ok(()));
         assert!(check_uri("mongodb://127.0.0.1:x/").unwrap_err().contains("mongodb://HOST:27017/DATABASE"));
-    }
-
-    proptest! {
-        #[test]
-        fn a_date_survives_the_milliseconds(micros in -1_000_000_000_000_000i64..4_000_000_000_000_000) {
-            let date = Date::from_unix_micros(micros);
-            let (millis, rest) = split(date);
-            prop_assert!((0..1000).contains(&rest));
-            let stored = Stored {
-                id: bson::Uuid::from_bytes([0; 16]),
-                author: String::new(),
-                sentence: String::new(),
-                date: millis,
-                micros: rest,
-            };
-            prop_assert_eq!(stored.date(), date);
-        }
     }
 }

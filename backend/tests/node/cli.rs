@@ -32,6 +32,9 @@ fn refuses(arguments: &[&str], code: i32, parts: &[&str]) {
     for part in parts {
         assert!(errors.contains(part), "no {part} in {errors}");
     }
+    let told = errors.trim_end().trim_start_matches("balanza-backend: ");
+    let problem = told.split(';').next().unwrap();
+    assert_eq!(told.matches(problem).count(), 1, "told twice: {errors}");
 }
 
 #[test]

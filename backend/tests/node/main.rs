@@ -11,6 +11,7 @@
 
 mod cli;
 mod copies;
+mod damage;
 mod faults;
 mod haproxy;
 mod kill;

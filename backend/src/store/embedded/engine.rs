@@ -2,6 +2,7 @@
 //!
 //! The only file that speaks redb's language of tables. Owns no thread and no queue.
 
+use std::cell::Cell;
 use std::ops::Bound;
 
 use redb::{
@@ -21,6 +22,7 @@ const IDENTITY: TableDefinition<'_, (), &IdKey> = TableDefinition::new("identity
 const PROBE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("probe");
 
 const FORMAT: &str = "format";
+const COMMITS: &str = "commits";
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +31,7 @@ pub(super) enum Fault {
     Engine(#[from] redb::Error),
     #[error("the commit failed: {0}")]
     Commit(redb::Error),
-    #[error("{0} does not read back")]
+    #[error("{0} is not what was written")]
     Damaged(String),
     #[error("its layout has version {0}, and this program knows version {known}", known = layout::FORMAT)]
     Format(u64),
@@ -45,13 +47,60 @@ impl Fault {
     pub(super) fn in_words(&self) -> String {
         let (Self::Engine(error) | Self::Commit(error)) = self else { return self.to_string() };
         match error {
-            redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => {
-                "the disk is full".to_owned()
-            }
-            redb::Error::Io(io) => format!("the disk failed: {io}"),
+            redb::Error::Io(io) => disk_in_words(io),
+            redb::Error::Corrupted(what) => format!("the engine finds damage: {what}"),
             _ => self.to_string(),
         }
     }
+
+    /// What does not read back, where it is that.
+    pub(super) fn damage(&self) -> Option<String> {
+        match self {
+            Self::Damaged(_) | Self::Engine(redb::Error::Corrupted(_)) => Some(self.in_words()),
+            _ => None,
+        }
+    }
+
+    /// Whether the database must be opened again: it takes nothing more after an input or output that failed.
+    pub(super) fn is_of_the_disk(&self) -> bool {
+        use redb::Error::{DatabaseClosed, Io, PreviousIo};
+        matches!(self, Self::Engine(Io(_) | PreviousIo | DatabaseClosed) | Self::Commit(_))
+    }
+}
+
+/// A failed input or output in words that name its usual cause.
+pub(super) fn disk_in_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        _ => format!("the disk failed: {error}"),
+    }
+}
+
+thread_local! {
+    /// Whether the engine is at work on this thread.
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a piece of work of the engine, so that a panic in it is told as what it is.
+pub(super) fn at_work<T>(work: impl FnOnce() -> T) -> T {
+    AT_WORK.set(true);
+    let done = work();
+    AT_WORK.set(false);
+    done
+}
+
+/// From now on a panic of the store's engine ends the process as a damaged store does: `told` hears it, and there is no
+/// trace. The engine checks no page that it reads, so damage that comes while the node runs may show as one.
+pub fn tell_panics(told: impl Fn(&str) + Send + Sync + 'static) {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if AT_WORK.get() {
+            let why = panic.payload_as_str().unwrap_or("it does not say why");
+            told(&why.replace('\n', " "));
+            std::process::exit(1);
+        }
+        usual(panic);
+    }));
 }
 
 macro_rules! fault_from {
@@ -64,6 +113,12 @@ macro_rules! fault_from {
     };
 }
 fault_from!(StorageError, TableError, TransactionError);
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Engine(redb::Error::Io(error))
+    }
+}
 
 /// One change to make.
 pub(super) enum Change<'a> {
@@ -84,6 +139,8 @@ pub(super) struct Applied {
     pub(super) done: Vec<Done>,
     pub(super) added: u64,
     pub(super) removed: u64,
+    /// Commits of the store, this one among them where it changed anything.
+    pub(super) commits: u64,
 }
 
 /// What a database holds when it is opened.
@@ -91,18 +148,25 @@ pub(super) struct Contents {
     pub(super) documents: u64,
     pub(super) newest: Option<Date>,
     pub(super) id: StoreId,
+    pub(super) commits: u64,
 }
 
-/// Makes sure that every table and the store's identity exist, and reads what the database holds. `new` is the identity of
-/// a store that has none yet.
+/// Makes sure that every table and the store's identity exist, in the newest layout, and reads what the database holds.
+/// `new` is the identity of a store that has none yet.
 pub(super) fn prepare(database: &Database, new: StoreId) -> Result<Contents, Fault> {
     let transaction = database.begin_write()?;
-    let contents = {
+    let (changed, contents) = {
         let mut meta = transaction.open_table(META)?;
         let format = meta.get(FORMAT)?.map(|guard| guard.value());
+        let mut commits = meta.get(COMMITS)?.map_or(0, |guard| guard.value());
         match format {
-            None => drop(meta.insert(FORMAT, layout::FORMAT)?),
             Some(layout::FORMAT) => {}
+            None | Some(layout::OLDEST_FORMAT) => {
+                meta.insert(FORMAT, layout::FORMAT)?;
+                // Without an identity it gets one below; a database of the newest layout has both.
+                commits = commits.saturating_add(1);
+                meta.insert(COMMITS, commits)?;
+            }
             Some(other) => return Err(Fault::Format(other)),
         }
         let mut identity = transaction.open_table(IDENTITY)?;
@@ -115,24 +179,32 @@ pub(super) fn prepare(database: &Database, new: StoreId) -> Result<Contents, Fau
         let documents = transaction.open_table(DOCUMENTS)?;
         let newest = documents.last()?.map(|(key, _)| layout::place(key.value()).date);
         // A table keeps its length beside its root, so this reads no documents.
-        Contents { documents: documents.len()?, newest, id: known.unwrap_or(new) }
+        let changed = format != Some(layout::FORMAT) || known.is_none();
+        (changed, Contents { documents: documents.len()?, newest, id: known.unwrap_or(new), commits })
     };
-    transaction.commit().map_err(|error| Fault::Commit(error.into()))?;
+    if changed {
+        transaction.commit().map_err(|error| Fault::Commit(error.into()))?;
+    } else {
+        // Nothing is written, so that a node on a full disk starts and can be read.
+        transaction.abort()?;
+    }
     Ok(contents)
 }
 
-/// Makes all changes in one durable transaction, or none. `newest` is the newest date given so far.
+/// Makes all changes in one durable transaction, or none. `newest` is the newest date given so far, `commits` the number of
+/// commits so far.
 pub(super) fn apply(
     database: &Database,
     changes: &[Change<'_>],
     now: Date,
     newest: &mut Option<Date>,
+    commits: u64,
 ) -> Result<Applied, Fault> {
     let transaction = database.begin_write()?;
     let mut last = *newest;
     let applied = {
         let mut tables = Tables::open(&transaction)?;
-        let mut applied = Applied { done: Vec::with_capacity(changes.len()), added: 0, removed: 0 };
+        let mut applied = Applied { done: Vec::with_capacity(changes.len()), added: 0, removed: 0, commits };
         for change in changes {
             applied.done.push(match change {
                 Change::Insert(entries) => {
@@ -161,9 +233,13 @@ pub(super) fn apply(
                 }
             });
         }
+        if applied.added > 0 || applied.removed > 0 {
+            applied.commits = commits.saturating_add(1);
+            transaction.open_table(META)?.insert(COMMITS, applied.commits)?;
+        }
         applied
     };
-    if applied.added == 0 && applied.removed == 0 {
+    if applied.commits == commits {
         transaction.abort()?;
     } else {
         transaction.commit().map_err(|error| Fault::Commit(error.into()))?;
@@ -298,15 +374,14 @@ impl<'t> Tables<'t> {
             let key = layout::document_key(Place { date: Date::from_unix_micros(date), id: sentence.id });
             return read(&self.documents, &key).map(Outcome::Duplicate);
         }
-        if layout::encode(&mut self.buffer, &sentence.author, &sentence.sentence).is_none() {
+        let date = entry.date.unwrap_or_else(|| next_date(now, *last));
+        let key = layout::document_key(Place { date, id: sentence.id });
+        if layout::encode(&mut self.buffer, &key, &sentence.author, &sentence.sentence).is_none() {
             return Ok(Outcome::Refused("the author is longer than the store can hold".to_owned()));
         }
-        let date = entry.date.unwrap_or_else(|| {
-            let date = next_date(now, *last);
+        if entry.date.is_none() {
             *last = Some(date);
-            date
-        });
-        let key = layout::document_key(Place { date, id: sentence.id });
+        }
         self.ids.insert(&id_key, date.unix_micros())?;
         self.documents.insert(&key, self.buffer.as_slice())?;
         self.authors.insert(&layout::author_key(&sentence.author, &key), ())?;

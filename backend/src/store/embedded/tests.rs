@@ -1,13 +1,14 @@
 //! What the embedded store does when the disk fails, on a disk that fails when it is told to.
 
 use std::io::{Error, ErrorKind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use parking_lot::Condvar;
-use redb::StorageBackend;
 use redb::backends::FileBackend;
+use redb::{Builder, DatabaseError, StorageBackend};
 use wire::NewSentence;
 
 use super::*;
@@ -40,14 +41,29 @@ struct Disk {
 
 /// A store on such a disk.
 fn store_on(path: &Path, fate: &Arc<Fate>) -> EmbeddedStore {
-    let (path, fate) = (path.to_owned(), Arc::clone(fate));
-    let opener: Opener = Box::new(move || {
-        let file =
-            std::fs::File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-        let disk = Disk { file: FileBackend::new(file)?, fate: Arc::clone(&fate) };
-        Builder::new().create_with_backend(disk)
-    });
-    EmbeddedStore::with_opener(opener).unwrap()
+    let medium = FailingMedium { path: path.to_owned(), fate: Arc::clone(fate) };
+    EmbeddedStore::on(Box::new(medium), Witness::absent(), None).unwrap()
+}
+
+struct FailingMedium {
+    path: PathBuf,
+    fate: Arc<Fate>,
+}
+
+impl Medium for FailingMedium {
+    fn open(&self) -> Result<Database, DatabaseError> {
+        let options = File::options().read(true).write(true).create(true).truncate(false).clone();
+        let file = FileBackend::new(options.open(&self.path)?)?;
+        Builder::new().create_with_backend(Disk { file, fate: Arc::clone(&self.fate) })
+    }
+
+    fn view(&self) -> Result<Database, DatabaseError> {
+        medium::view_of(File::open(&self.path)?)
+    }
+
+    fn try_writes(&self) -> Result<(), Error> {
+        if self.fate.full.load(Ordering::SeqCst) { Err(Error::from(ErrorKind::StorageFull)) } else { Ok(()) }
+    }
 }
 
 impl Disk {
@@ -241,26 +257,136 @@ async fn nothing_from_before_a_fence_is_stored_behind_it() {
     store.close().await;
 }
 
-/// A store of before there were identities gets one, once.
+/// A store of the first layout: no identity, no count of commits, no checksums, and nothing beside it.
 #[tokio::test]
-async fn a_store_without_an_identity_gets_one_at_its_next_start() {
+async fn a_store_of_the_first_layout_is_taken_over() {
     let dir = tempfile::tempdir().unwrap();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
-    let first = store.id();
-    store.insert(sentence(), Pass::unfenced()).await.unwrap();
-    store.close().await;
-    let database = Database::open(dir.path().join(FILE_NAME)).unwrap();
+    let database = Database::create(dir.path().join(FILE_NAME)).unwrap();
     let transaction = database.begin_write().unwrap();
-    let identity = redb::TableDefinition::<(), &[u8; 16]>::new("identity");
-    assert!(transaction.delete_table(identity).unwrap());
+    let place = Place { date: wire::Date::from_unix_micros(7), id: clock::new_id() };
+    let key = layout::document_key(place);
+    {
+        let documents = redb::TableDefinition::<&[u8; 24], &[u8]>::new("documents");
+        let ids = redb::TableDefinition::<&[u8; 16], i64>::new("ids");
+        let authors = redb::TableDefinition::<&[u8; 32], ()>::new("authors");
+        let meta = redb::TableDefinition::<&str, u64>::new("meta");
+        let mut documents = transaction.open_table(documents).unwrap();
+        documents.insert(&key, &b"\0\x03Anatext"[..]).unwrap();
+        transaction.open_table(ids).unwrap().insert(&layout::id_key(place.id), 7).unwrap();
+        transaction.open_table(authors).unwrap().insert(&layout::author_key("Ana", &key), ()).unwrap();
+        transaction.open_table(meta).unwrap().insert("format", 1).unwrap();
+    }
     transaction.commit().unwrap();
     drop(database);
+
+    let before = verify(dir.path()).unwrap();
+    assert_eq!((before.documents, before.id, before.witnessed), (1, None, false));
     let mut ids = Vec::new();
-    for _ in 0..2 {
+    for documents in 1..3 {
         let store = EmbeddedStore::open(dir.path()).unwrap();
-        assert_eq!(store.state().borrow().tally.documents, 1);
+        assert_eq!(store.state().borrow().tally.documents, documents);
+        let old = store.get(place.id).await.unwrap().unwrap();
+        assert_eq!((old.author.as_str(), old.sentence.as_str()), ("Ana", "text"));
+        store.insert(sentence(), Pass::unfenced()).await.unwrap();
         ids.push(store.id());
         store.close().await;
     }
-    assert!(ids[0] == ids[1] && ids[0] != first, "{ids:?}");
+    assert_eq!(ids[0], ids[1]);
+    let after = verify(dir.path()).unwrap();
+    assert_eq!((after.documents, after.commits, after.id), (3, 3, Some(ids[0])));
+    assert!(after.witnessed && !after.torn);
+}
+
+/// A crash while the store is made leaves a file of another name, which is made anew.
+#[tokio::test]
+async fn what_a_crash_left_of_a_new_store_is_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = dir.path().join(FILE_NAME).with_extension("new");
+    for left in [&b""[..], b"redb", &[0; 9_000]] {
+        std::fs::write(&begun, left).unwrap();
+        assert!(verify(dir.path()).is_err_and(|error| error.problem.starts_with("there is no store")));
+    }
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.insert(sentence(), Pass::unfenced()).await.unwrap();
+    store.close().await;
+    let mut files =
+        std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+    files.sort();
+    assert_eq!(files, ["sentences.redb", "sentences.witness"]);
+}
+
+/// The disk takes nothing more, and everything that only reads goes on; also what began before.
+#[tokio::test]
+async fn a_full_disk_stops_only_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let fate = Arc::<Fate>::default();
+    let store = store_on(&dir.path().join(FILE_NAME), &fate);
+    let entries = (0..2_000).flat_map(|_| sentence()).collect::<Vec<_>>();
+    let ids = entries.iter().map(|entry| entry.sentence.id).collect::<Vec<_>>();
+    store.insert(entries, Pass::unfenced()).await.unwrap();
+    let mut begun = store.list(Query::default());
+    let mut first = begun.recv().await.unwrap().unwrap().len();
+
+    fate.full.store(true, Ordering::SeqCst);
+    let refused = store.insert(sentence(), Pass::unfenced()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused}");
+    // At once, without waiting for the writer to have seen to it.
+    assert!(store.get(ids[7]).await.unwrap().is_some());
+    until(&store, |state| state.fault.is_some()).await;
+    while let Some(page) = begun.recv().await {
+        first += page.unwrap().len();
+    }
+    assert!(first >= ids.len(), "the listing that was under way ended with {first}");
+    let places = store.places(None, 10_000).await.unwrap();
+    assert!(places.len() >= ids.len());
+    assert_eq!(store.held(ids.clone()).await.unwrap().len(), ids.len());
+    assert_eq!(store.state().borrow().tally.documents, ids.len() as u64);
+    let refused = store.retract(places.clone()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable { ambiguous: false, .. }), "{refused}");
+
+    fate.full.store(false, Ordering::SeqCst);
+    until(&store, |state| state.fault.is_none()).await;
+    let retracted = store.retract(places).await.unwrap().0;
+    assert!(retracted.len() >= ids.len());
+    store.close().await;
+}
+
+/// Changes on the disk under a running node, where the engine checks nothing: told, and never served.
+#[tokio::test]
+async fn damage_under_a_running_store_is_told_and_makes_it_unready() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    for _ in 0..8 {
+        let long =
+            |_| NewSentence { id: clock::new_id(), author: "Ana".into(), sentence: "right ".repeat(400) };
+        store.insert((0..400).map(long).map(Into::into).collect(), Pass::unfenced()).await.unwrap();
+    }
+    let file = File::options().read(true).write(true).open(dir.path().join(FILE_NAME)).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    // Every text, so that no cache of pages hides it.
+    for at in places_of(&bytes, b"right right") {
+        file.write_all_at(b"w", at as u64).unwrap();
+    }
+    let mut pages = store.list(Query::default());
+    let mut ended = None;
+    while let Some(page) = pages.recv().await {
+        match page {
+            Ok(page) => assert!(page.iter().all(|document| !document.sentence.contains('w'))),
+            Err(error) => ended = Some(error),
+        }
+    }
+    assert!(matches!(ended, Some(StoreError::Damaged(_))), "{ended:?}");
+    let state = until(&store, |state| state.fault.is_some()).await;
+    assert!(state.fault.unwrap().starts_with("stored data is damaged: document "));
+    store.close().await;
+    drop(store);
+    let refused = EmbeddedStore::open(dir.path()).map(drop).unwrap_err();
+    assert!(refused.remedy.contains("balanza-backend salvage"), "{refused}");
+}
+
+fn places_of(bytes: &[u8], text: &[u8]) -> Vec<usize> {
+    let found = bytes.windows(text.len()).enumerate().filter(|(_, window)| *window == text);
+    found.map(|(at, _)| at).collect()
 }

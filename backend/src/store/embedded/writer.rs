@@ -1,20 +1,21 @@
 //! The one thread that writes: it commits whatever has gathered as one durable transaction and answers everybody.
 //!
 //! While one commit waits for the disk the next one gathers, so a busy store batches by itself and an idle one does
-//! not wait. After a failed write the thread lets go of the database, tells everybody why, and opens it again as soon
-//! as a trial write succeeds.
+//! not wait. After a failed write the thread tells everybody why, views the database as it is on the disk, so that it can
+//! still be read, and opens it again as soon as a trial write succeeds.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use redb::Database;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use wire::{Date, SentenceId, StoreId};
 
-use super::Opener;
-use super::engine::{self, Change, Done, Fault};
+use super::engine::{self, Change, Contents, Done, Fault};
+use super::medium::Medium;
+use super::witness::{Testimony, Witness};
 use crate::clock;
 use crate::fence::Pass;
 use crate::store::ledger::Ledger;
@@ -23,8 +24,42 @@ use crate::store::{Entry, MAX_COMMIT_ENTRIES, Place, Receipt, StoreError, Tally}
 /// How long to wait between two attempts to write again.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
 
-/// The open database as readers share it; empty while the store recovers.
-pub(super) type Shared = Arc<RwLock<Option<Arc<Database>>>>;
+/// The open database as readers share it. The writer holds the lock while it changes it, so that nobody reads a view of a
+/// file that is written to.
+#[derive(Clone)]
+pub(super) struct Shared {
+    open: Arc<RwLock<Option<Database>>>,
+    /// Counts the changes.
+    opened: Arc<watch::Sender<u64>>,
+}
+
+impl Shared {
+    pub(super) fn new(database: Database) -> Self {
+        Self { open: Arc::new(RwLock::new(Some(database))), opened: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// The database, if it can be read, until the guard is dropped. Waits while the writer changes it.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.open.read()
+    }
+
+    /// Tells how often the database was opened or viewed anew.
+    pub(super) fn openings(&self) -> watch::Receiver<u64> {
+        self.opened.subscribe()
+    }
+
+    /// Closes the database for readers and opens what `opening` gives.
+    fn change<T>(&self, opening: impl FnOnce() -> (Option<Database>, T)) -> T {
+        let mut open = self.open.write();
+        // The one before must let go of the file first.
+        *open = None;
+        let told;
+        (*open, told) = opening();
+        drop(open);
+        self.opened.send_modify(|opened| *opened = opened.wrapping_add(1));
+        told
+    }
+}
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -46,6 +81,11 @@ pub(super) enum Job {
         room: OwnedSemaphorePermit,
         answer: oneshot::Sender<Result<(Vec<SentenceId>, Tally), StoreError>>,
     },
+    /// A read failed at the disk after so many openings.
+    Reopen {
+        seen: u64,
+        reason: String,
+    },
     Stop,
 }
 
@@ -54,7 +94,7 @@ impl Job {
         match self {
             Self::Insert { entries, .. } => entries.len(),
             Self::Retract { copies, .. } => copies.len(),
-            Self::Delete { .. } | Self::Stop => 1,
+            Self::Delete { .. } | Self::Reopen { .. } | Self::Stop => 1,
         }
     }
 
@@ -72,7 +112,7 @@ impl Job {
                 drop(room);
                 drop(answer.send(Err(error)));
             }
-            Self::Stop => {}
+            Self::Reopen { .. } | Self::Stop => {}
         }
         None
     }
@@ -97,10 +137,13 @@ impl Job {
 pub(super) struct Writer {
     pub(super) jobs: Receiver<Job>,
     pub(super) shared: Shared,
-    pub(super) opener: Opener,
+    pub(super) medium: Box<dyn Medium>,
+    pub(super) witness: Witness,
     pub(super) ledger: Arc<Ledger>,
     pub(super) id: StoreId,
     pub(super) newest: Option<Date>,
+    /// Commits of the store so far.
+    pub(super) commits: u64,
     /// The passes of inserts of which only the next opening tells whether they are stored.
     pub(super) in_doubt: Vec<Pass>,
 }
@@ -119,7 +162,17 @@ impl Writer {
                 jobs.push(job);
             }
             let stopping = jobs.pop_if(|job| matches!(job, Job::Stop)).is_some();
-            let fault = if jobs.is_empty() { None } else { self.commit(jobs) };
+            let mut fault = None;
+            jobs.retain(|job| {
+                let Job::Reopen { seen, reason } = job else { return true };
+                if *seen == *self.shared.opened.borrow() {
+                    fault = Some(reason.clone());
+                }
+                false
+            });
+            if !jobs.is_empty() {
+                fault = self.commit(jobs).or(fault);
+            }
             let stopping = match fault {
                 Some(reason) if !stopping => self.recover(&reason),
                 _ => stopping,
@@ -128,7 +181,8 @@ impl Writer {
                 break;
             }
         }
-        self.let_go();
+        self.shared.change(|| (None, ()));
+        self.witness.sync();
         while let Ok(job) = self.jobs.try_recv() {
             drop(job.refuse(StoreError::Closed));
         }
@@ -136,25 +190,30 @@ impl Writer {
 
     /// Commits and answers; gives the reason when the disk did not take it.
     fn commit(&mut self, jobs: Vec<Job>) -> Option<String> {
-        let Some(database) = current(&self.shared) else {
-            let reason = "the database is closed".to_owned();
-            self.refuse_all(jobs, &reason, false);
-            return Some(reason);
-        };
         let changes: Vec<_> = jobs
             .iter()
             .filter_map(|job| match job {
                 Job::Insert { entries, .. } => Some(Change::Insert(entries)),
                 Job::Delete { id, .. } => Some(Change::Delete(*id)),
                 Job::Retract { copies, .. } => Some(Change::Retract(copies)),
-                Job::Stop => None,
+                Job::Reopen { .. } | Job::Stop => None,
             })
             .collect();
-        let applied = engine::apply(&database, &changes, clock::now(), &mut self.newest);
+        let applied = match &*self.shared.read() {
+            Some(database) => {
+                let (now, newest) = (clock::now(), &mut self.newest);
+                engine::at_work(|| engine::apply(database, &changes, now, newest, self.commits))
+            }
+            None => Err(Fault::Engine(redb::Error::DatabaseClosed)),
+        };
         drop(changes);
         match applied {
             Ok(applied) => {
                 let tally = self.ledger.changed(applied.added, applied.removed);
+                if applied.commits != self.commits {
+                    self.commits = applied.commits;
+                    self.testify(tally.documents);
+                }
                 for (job, done) in jobs.into_iter().zip(applied.done) {
                     job.answer(done, tally);
                 }
@@ -169,19 +228,30 @@ impl Writer {
         }
     }
 
-    /// Opens the database again as soon as it takes writes; `true` when told to stop meanwhile.
+    pub(super) fn testify(&mut self, documents: u64) {
+        self.witness.tell(Testimony { id: self.id, commits: self.commits, documents });
+    }
+
+    /// Views the database, and opens it again as soon as it takes writes; `true` when told to stop meanwhile.
     fn recover(&mut self, reason: &str) -> bool {
         tracing::error!(reason, "the store takes no sentences");
-        self.let_go();
+        self.ledger.fail(reason);
+        self.view();
         let mut reason = reason.to_owned();
         let mut next_try = clock::instant() + RETRY_EVERY;
         loop {
             match self.jobs.recv_timeout(next_try.saturating_duration_since(clock::instant())) {
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+                Ok(Job::Reopen { seen, .. }) => {
+                    if seen == *self.shared.opened.borrow() {
+                        self.view();
+                    }
+                }
                 Ok(job) => self.refuse_all(vec![job], &reason, false),
                 Err(RecvTimeoutError::Timeout) => match self.reopen() {
                     Ok(documents) => {
                         self.ledger.recounted(documents);
+                        self.testify(documents);
                         self.ledger.heal();
                         tracing::info!(documents, "the store takes sentences again");
                         return false;
@@ -196,14 +266,35 @@ impl Writer {
         }
     }
 
+    /// Lets the database be read as it is on the disk. Where that cannot be, reads tell why the store takes no writes.
+    fn view(&self) {
+        self.shared.change(|| match engine::at_work(|| self.medium.view()) {
+            Ok(view) => (Some(view), ()),
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be read either");
+                (None, ())
+            }
+        });
+    }
+
     fn reopen(&mut self) -> Result<u64, String> {
-        let database = (self.opener)().map_err(|error| Fault::Engine(error.into()).in_words())?;
-        let contents = engine::probe(&database)
-            .and_then(|()| engine::prepare(&database, self.id))
-            .map_err(|fault| fault.in_words())?;
+        // Opening may read the whole file, and readers wait meanwhile: not before there is hope.
+        self.medium.try_writes().map_err(|error| engine::disk_in_words(&error))?;
+        let opened = self.shared.change(|| {
+            let opened = engine::at_work(|| open_again(&*self.medium, self.id));
+            match opened {
+                Ok((database, contents)) => (Some(database), Ok(contents)),
+                Err(reason) => (engine::at_work(|| self.medium.view()).ok(), Err(reason)),
+            }
+        });
+        let contents = opened?;
+        if contents.commits < self.commits {
+            let (found, known) = (contents.commits, self.commits);
+            self.ledger.damaged(&format!("the file is back at commit {found} of {known}"));
+        }
         self.newest = self.newest.max(contents.newest);
+        self.commits = self.commits.max(contents.commits);
         self.in_doubt.clear();
-        *self.shared.write() = Some(Arc::new(database));
         Ok(contents.documents)
     }
 
@@ -215,14 +306,10 @@ impl Writer {
             }
         }
     }
-
-    /// Readers that are under way keep the file open for the moment that their page takes.
-    fn let_go(&self) {
-        *self.shared.write() = None;
-    }
 }
 
-/// The database, where it is open.
-pub(super) fn current(shared: &Shared) -> Option<Arc<Database>> {
-    shared.read().clone()
+fn open_again(medium: &dyn Medium, id: StoreId) -> Result<(Database, Contents), String> {
+    let database = medium.open().map_err(|error| Fault::Engine(error.into()).in_words())?;
+    let contents = engine::probe(&database).and_then(|()| engine::prepare(&database, id));
+    Ok((database, contents.map_err(|fault| fault.in_words())?))
 }

@@ -105,6 +105,7 @@ const NAMES: &[Row] = &[
     ("serde_json", FREE),
     ("sha2", FREE),
     ("thiserror", FREE),
+    ("twox_hash", FREE),
     ("unicode_segmentation", FREE),
     ("unicode_width", FREE),
     ("uuid", FREE),
