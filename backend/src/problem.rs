@@ -60,12 +60,6 @@ impl Failure {
         Problem::of(Kind::TooLarge, detail).with_remedy("send it in smaller parts").into()
     }
 
-    /// The body did not arrive in time.
-    pub fn too_slow(seconds: u64) -> Self {
-        let detail = format!("the body did not arrive within {seconds} seconds");
-        Problem::of(Kind::TimedOut, detail).with_remedy("send it again").into()
-    }
-
     /// The connection broke, or the body's framing is wrong.
     pub fn broken_body(detail: &str) -> Self {
         let detail = format!("the body could not be read: {detail}");

@@ -23,7 +23,6 @@ mod network;
 pub mod policy;
 mod problem;
 mod random;
-mod request_head;
 mod routing;
 mod sentence;
 mod serve;
