@@ -101,6 +101,12 @@ pub fn app(
     )
 }
 
+/// Counts a request that no handler sees, and gives what its answer carries as every other.
+pub(crate) fn refused(node: &Node, status: u16) -> String {
+    node.metrics.answered(RouteName::Other.label(), status);
+    format!("{LOAD_HEADER}: {}\r\n", node.reporter.load().orca)
+}
+
 fn routes(config: &mut web::ServiceConfig) {
     let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     let refuse = |path: &'static str| {

@@ -57,7 +57,8 @@ impl Failure {
     /// The body is longer than this path reads.
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("the body has more than {limit} bytes");
-        Problem::of(Kind::TooLarge, detail).with_remedy("send it in smaller parts").into()
+        let problem = Problem::of(Kind::TooLarge, detail).with_field("content-length");
+        problem.with_remedy("send it in smaller parts").into()
     }
 
     /// The connection broke, or the body's framing is wrong.

@@ -112,12 +112,14 @@ async fn make(node: Arc<Node>, limits: ClientLimits, closing: CancellationToken)
         .h1(map_config(http::app(Arc::clone(&node)), |_: ()| AppConfig::default()))
         .new_service(())
         .await?;
+    let refusing = Arc::clone(&node);
+    let on_refusal: Rc<dyn Fn(u16) -> String> = Rc::new(move |status| http::refused(&refusing, status));
     Ok(Rc::new(move |stream| {
         // Answers are written whole, so waiting for more to send can only delay them. A socket without this still works.
         stream.set_nodelay(true).ok();
         let open = node.metrics.connection();
         let stream = Guarded::new(stream, limits.guarded, closing.clone().cancelled_owned());
-        let served = server.call((stream, None));
+        let served = server.call((stream.on_refusal(Rc::clone(&on_refusal)), None));
         Box::pin(async move {
             // How a client's connection ended is the client's affair.
             drop(served.await);

@@ -17,5 +17,4 @@ mod stream;
 
 pub use limits::{LAST, Limits, MIN_TAKEN_BYTES, NOTICE};
 pub use linger::{LINGER, linger};
-pub use refusal::refusal;
 pub use stream::Guarded;

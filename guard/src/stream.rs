@@ -4,6 +4,7 @@
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -51,6 +52,9 @@ struct Blocked {
     taken: usize,
 }
 
+/// Told of each refusal, by its status; gives further header lines for it, each with its line end.
+type OnRefusal = Rc<dyn Fn(u16) -> String>;
+
 /// A client's connection as an HTTP server may have it.
 pub struct Guarded<S> {
     stream: S,
@@ -68,6 +72,7 @@ pub struct Guarded<S> {
     has_served: bool,
     /// What is written for a client that was refused instead of what the server says.
     refusal: Option<Bytes>,
+    on_refusal: Option<OnRefusal>,
     phase: Phase,
     deadline: Option<Instant>,
     blocked: Option<Blocked>,
@@ -93,6 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             has_finished: false,
             has_served: false,
             refusal: None,
+            on_refusal: None,
             phase: Phase::Moving,
             deadline: None,
             blocked: None,
@@ -101,6 +107,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             lingers_until: None,
             timer: None,
         }
+    }
+
+    /// Has `told` be told of each refusal, by its status, and give further header lines for it, each with its line end.
+    #[must_use]
+    pub fn on_refusal(self, told: Rc<dyn Fn(u16) -> String>) -> Self {
+        Self { on_refusal: Some(told), ..self }
     }
 
     /// Looks for the next request where one may begin. Tells whether it changed anything.
@@ -119,18 +131,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
                 true
             }
             Some(Err(error)) => {
-                self.refuse(error.into());
+                self.refuse(&error.into());
                 true
             }
         }
     }
 
     /// Ends the connection with a problem, unless the server has begun to answer.
-    fn refuse(&mut self, problem: Problem) {
+    fn refuse(&mut self, problem: &Problem) {
         self.is_over = true;
-        if self.answer.as_ref().is_none_or(|answer| !answer.has_begun()) {
-            self.refusal = Some(refusal(&problem, &clock::http_date()).into());
+        if self.answer.as_ref().is_some_and(Answer::has_begun) {
+            return;
         }
+        let more = self.on_refusal.as_ref().map(|told| told(problem.status)).unwrap_or_default();
+        self.refusal = Some(refusal(problem, &clock::http_date(), &more).into());
     }
 
     /// Reads from the client. `Ready` when something has changed.
@@ -192,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             return false;
         }
         match self.phase {
-            Phase::Head | Phase::Body => self.refuse(HeadError::TimedOut.into()),
+            Phase::Head | Phase::Body => self.refuse(&HeadError::TimedOut.into()),
             _ => self.is_over = true,
         }
         true
@@ -318,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
             } else {
                 if let Err(broken) = this.intake.follow() {
                     let problem = Problem::of(Kind::BrokenBody, broken.to_string());
-                    this.refuse(problem.with_remedy("send the request again"));
+                    this.refuse(&problem.with_remedy("send the request again"));
                     continue;
                 }
                 if this.intake.has_cleared() {

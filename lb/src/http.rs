@@ -55,6 +55,11 @@ async fn make(
     let limits = worker.client_limits.guarded();
     let metrics = metrics::registry(Arc::clone(&worker.balancer));
     let balancer = Arc::clone(&worker.balancer);
+    let counting = Arc::clone(&balancer);
+    let on_refusal: Rc<dyn Fn(u16) -> String> = Rc::new(move |_| {
+        counting.counters.invalid.add(1);
+        String::new()
+    });
     let app = App::new()
         .app_data(web::Data::new(State { worker, reader, metrics }))
         .configure(routes)
@@ -80,7 +85,8 @@ async fn make(
     Ok(Box::new(move |connection| {
         let mut stopping = stopping.clone();
         let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-        let served = server.call((Guarded::new(connection, limits, stop), None));
+        let connection = Guarded::new(connection, limits, stop).on_refusal(Rc::clone(&on_refusal));
+        let served = server.call((connection, None));
         Box::pin(async move {
             // How a client's connection ended is the client's affair.
             drop(served.await);
