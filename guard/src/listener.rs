@@ -1,20 +1,24 @@
 //! The end of a listener: the connections that the system has accepted for it and nobody has taken are taken, since closing
 //! it would reset them. Absent: serving them.
 
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::{TcpListener, TcpStream};
+
+use rustix::net::Shutdown;
 
 /// Takes the connections that wait, and has the system refuse all others, also those of other handles of the listener.
 /// Whoever accepts at it should have stopped.
 pub fn close(listener: TcpListener) -> Vec<TcpStream> {
     let mut waiting = Vec::new();
+    // From here on the system lets at most one more wait and has the others ask again, to be refused. Whoever came between
+    // the last look and the end would be reset.
+    rustix::net::listen(&listener, 0).ok();
     if listener.set_nonblocking(true).is_ok() {
         while let Ok((stream, _)) = listener.accept() {
             waiting.push(stream);
         }
     }
-    // A listener is a socket like others, and this ends its listening. Where it does not, dropping it does.
-    TcpStream::from(OwnedFd::from(listener)).shutdown(Shutdown::Read).ok();
+    // This ends the listening of all handles. Where it does not, dropping them does.
+    rustix::net::shutdown(&listener, Shutdown::Read).ok();
     waiting
 }
 
