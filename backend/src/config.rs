@@ -7,10 +7,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ebpf_sensor::{PIN_DIRECTORY, ProbeChoice, Scope};
+use guard::Limits;
 use wire::Token;
 
+use crate::http::ClientLimits;
 use crate::store::mongo;
 use crate::token::{self, Tokens};
 
@@ -30,7 +33,7 @@ pub struct Key {
 }
 
 /// All keys, in the order of the help.
-pub const KEYS: [Key; 13] = [
+pub const KEYS: [Key; 18] = [
     Key {
         name: "listen",
         variable: "BALANZA_LISTEN",
@@ -109,6 +112,41 @@ pub const KEYS: [Key; 13] = [
         help: "Threads that serve requests: auto (up to two), or 1 to 64",
     },
     Key {
+        name: "header-timeout",
+        variable: "BALANZA_HEADER_TIMEOUT",
+        value: "DURATION",
+        default: Some("10s"),
+        help: "Time for the head of a request",
+    },
+    Key {
+        name: "body-timeout",
+        variable: "BALANZA_BODY_TIMEOUT",
+        value: "DURATION",
+        default: Some("30s"),
+        help: "Time for the body of a request",
+    },
+    Key {
+        name: "idle-timeout",
+        variable: "BALANZA_IDLE_TIMEOUT",
+        value: "DURATION",
+        default: Some("75s"),
+        help: "Time that a connection may rest between requests",
+    },
+    Key {
+        name: "write-timeout",
+        variable: "BALANZA_WRITE_TIMEOUT",
+        value: "DURATION",
+        default: Some("30s"),
+        help: "Time that a client may leave an answer unread",
+    },
+    Key {
+        name: "max-connections",
+        variable: "BALANZA_MAX_CONNECTIONS",
+        value: "N",
+        default: Some("25000"),
+        help: "Most open connections, per worker",
+    },
+    Key {
         name: "log-format",
         variable: "BALANZA_LOG_FORMAT",
         value: "FORMAT",
@@ -179,6 +217,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Threads that serve requests.
     pub workers: usize,
+    /// What is taken of clients.
+    pub clients: ClientLimits,
     /// How the log is written.
     pub log_format: LogFormat,
     /// Least level that is logged.
@@ -275,6 +315,7 @@ impl Config {
         let tokens =
             Tokens { admin: check.token("admin-token-file"), write: check.token("write-token-file") };
         let workers = check.one("workers", workers);
+        let clients = check.clients();
         let log_format = check.one("log-format", |text| match text {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
@@ -290,16 +331,29 @@ impl Config {
             Some(probe),
             Some(scope),
             Some(workers),
+            Some(clients),
             Some(log_format),
             Some(log_level),
-        ) = (listen, store, probe, scope, workers, log_format, log_level)
+        ) = (listen, store, probe, scope, workers, clients, log_format, log_level)
         else {
             return Err(check.errors);
         };
         if !check.errors.is_empty() {
             return Err(check.errors);
         }
-        Ok(Self { listen, store, probe, scope, pin, agent_check, tokens, workers, log_format, log_level })
+        Ok(Self {
+            listen,
+            store,
+            probe,
+            scope,
+            pin,
+            agent_check,
+            tokens,
+            workers,
+            clients,
+            log_format,
+            log_level,
+        })
     }
 }
 
@@ -323,6 +377,17 @@ impl Check<'_> {
             text.parse()
                 .map_err(|_| format!("`{text}` is no address; write it as 127.0.0.1:5000 or [::1]:5000"))
         })
+    }
+
+    fn clients(&mut self) -> Option<ClientLimits> {
+        let [header, body, idle, write] = ["header-timeout", "body-timeout", "idle-timeout", "write-timeout"]
+            .map(|name| self.one(name, duration));
+        let max_connections = self.one("max-connections", |text| {
+            let count = text.parse().ok().filter(|count| *count > 0);
+            count.ok_or_else(|| format!("`{text}` is no number of connections; use 1 or more"))
+        });
+        let guarded = Limits { header: header?, body: body?, idle: idle?, write: write?, last: guard::LAST };
+        Some(ClientLimits { guarded, max_connections: max_connections? })
     }
 
     fn token(&mut self, name: &str) -> Option<Token> {
@@ -375,6 +440,19 @@ impl Check<'_> {
             )),
         })?
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number = number.parse::<u64>().ok().filter(|number| *number > 0);
+    let time = number.and_then(|number| match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        _ => None,
+    });
+    time.ok_or_else(|| format!("`{text}` is no duration; write it with its unit, as 5s or 250ms"))
 }
 
 fn workers(text: &str) -> Result<usize, String> {
@@ -461,6 +539,18 @@ mod tests {
         assert!(check(&[], Some("= 1")).unwrap_err()[0].contains("not TOML"));
         let errors = check(&[("workers", "0")], Some("lisen = \"x\"\nprobe = \"bpf\"\n")).unwrap_err();
         assert_eq!(errors.len(), 3, "of the file's keys, the file's values and the flags: {errors:?}");
+    }
+
+    #[test]
+    fn limits_of_clients_have_units() {
+        let config = check(&[("header-timeout", "250ms"), ("idle-timeout", "2m")], None).unwrap();
+        let Limits { header, body, idle, write, .. } = config.clients.guarded;
+        assert_eq!([header, body, idle, write].map(|time| time.as_millis()), [250, 30_000, 120_000, 30_000]);
+        let flags = [("header-timeout", "10"), ("write-timeout", "0s"), ("max-connections", "0")];
+        let errors = check(&flags, None).unwrap_err();
+        let keys: Vec<_> = errors.iter().filter_map(|error| error.split(": ").next()).collect();
+        assert_eq!(keys, ["header-timeout", "write-timeout", "max-connections"]);
+        assert!(errors[0].ends_with("write it with its unit, as 5s or 250ms"), "{errors:?}");
     }
 
     #[test]

@@ -15,7 +15,8 @@ mod route;
 use std::sync::Arc;
 
 use actix_web::dev::{Service, ServiceRequest};
-use actix_web::http::header::{CONNECTION, HeaderName, HeaderValue};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{App, Error, HttpRequest, HttpResponse, ResponseError, guard, web};
 use tokio::sync::watch;
 use wire::contract::LOAD_HEADER;
@@ -44,6 +45,15 @@ pub struct Node {
     pub metrics: Metrics,
     /// The store in a word, for `/metrics` and `/readyz`.
     pub store_kind: &'static str,
+}
+
+/// What it takes of its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLimits {
+    /// How long a client may take for what.
+    pub guarded: ::guard::Limits,
+    /// Most open connections of each worker.
+    pub max_connections: usize,
 }
 
 /// Every path with its methods. `HEAD` goes wherever `GET` goes, save for the feed.
@@ -86,18 +96,24 @@ pub fn app(
             async move {
                 let mut response = answer.await?;
                 node.metrics.answered(route.label(), response.status().as_u16());
+                if node.reporter.is_stopping() {
+                    response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                }
                 let headers = response.headers_mut();
                 if let Ok(load) = HeaderValue::from_str(&node.reporter.load().orca) {
                     headers.insert(HeaderName::from_static(LOAD_HEADER), load);
-                }
-                if node.reporter.is_stopping() {
-                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 drop(under_way);
                 Ok(response)
             }
         },
     )
+}
+
+/// Counts a request that no handler sees, and gives what its answer carries as every other.
+pub(crate) fn refused(node: &Node, status: u16) -> String {
+    node.metrics.answered(RouteName::Other.label(), status);
+    format!("{LOAD_HEADER}: {}\r\n", node.reporter.load().orca)
 }
 
 fn routes(config: &mut web::ServiceConfig) {

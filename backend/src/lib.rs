@@ -14,6 +14,7 @@ mod metrics;
 pub mod problem;
 pub mod report;
 pub mod sampler;
+mod serve;
 pub mod store;
 pub mod token;
 pub mod transfer;
@@ -22,8 +23,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpServer;
-use actix_web::http::KeepAlive;
 use ebpf_sensor::{Options, Sensor, SensorError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -32,21 +31,13 @@ use self::config::{Config, StoreChoice};
 use self::fence::Fence;
 use self::report::{Frame, Reporter};
 use self::sampler::{Sampler, Sources};
+use self::serve::Serving;
 use self::store::embedded::EmbeddedStore;
 use self::store::mongo::MongoStore;
 use self::store::{OpenError, Store};
 
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
-/// How long an idle connection is kept. Balancers keep theirs for long: closing one under a request makes it doubtful.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a stopping node still takes requests, so that balancers hear that it is unready before it turns anyone
-/// away: a request that meets a closing connection is left in doubt.
-const NOTICE: Duration = Duration::from_millis(500);
-/// How long a stop waits for requests under way.
-const DRAIN: Duration = Duration::from_secs(6);
-/// How long a stop waits for connections to close after the last request.
-const CLOSE_SECONDS: u64 = 1;
+/// Time for the server to leave its listener.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long a stop waits for the store. A database that hangs is left to itself.
 const CLOSE_STORE: Duration = Duration::from_secs(2);
 
@@ -192,14 +183,9 @@ pub async fn run(
         store_kind,
     });
 
-    let server = HttpServer::new(move || http::app(Arc::clone(&node)))
-        .backlog(BACKLOG)
-        .workers(config.workers)
-        .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
-        .shutdown_timeout(CLOSE_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+    let closing = CancellationToken::new();
+    let Serving { server, listening } =
+        serve::serve(listener, &node, config.workers, config.clients, &closing)?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
     let agent = agent.map(|listener| tokio::spawn(agent::serve(listener, Arc::clone(&reporter))));
@@ -209,14 +195,20 @@ pub async fn run(
         () = shutdown.cancelled() => None,
         ended = &mut serving => Some(ended),
     };
-    // Unready first, so that the last event of the feed says so; then nobody new, then nobody left.
+    // Unready first, so that the last event of the feed says so, and balancers hear it before anyone is turned away; then
+    // nobody new, and nobody left once what has begun is answered.
     reporter.stop();
     stopping.cancel();
     if ended.is_none() {
-        tokio::time::sleep(NOTICE).await;
+        tokio::time::sleep(guard::NOTICE).await;
+        closing.cancel();
         handle.pause().await;
-        drain(&reporter).await;
+        tokio::time::sleep(PAUSE).await;
+        listening.close().await;
         handle.stop(true).await;
+        if reporter.in_flight() > 0 {
+            tracing::warn!(requests = reporter.in_flight(), "stopped although requests were under way");
+        }
     }
     if let Err(error) = feed.await {
         tracing::error!(%error, "the feed of reports ended by a panic");
@@ -232,18 +224,5 @@ pub async fn run(
         Some(Ok(Err(error))) => Err(error.into()),
         Some(Err(error)) => Err(std::io::Error::other(error).into()),
         Some(Ok(Ok(()))) | None => Ok(()),
-    }
-}
-
-/// Waits until no request is under way, but no longer than a stop may take.
-async fn drain(reporter: &Reporter) {
-    const LOOK_EVERY: Duration = Duration::from_millis(10);
-    let drained = async {
-        while reporter.in_flight() > 0 {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!(requests = reporter.in_flight(), "stopping although requests are under way");
     }
 }

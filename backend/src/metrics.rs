@@ -8,6 +8,16 @@
 //! Labels come from closed sets, so that no client can make the output grow.
 
 mod snapshot;
+
+/// A client connection that is open.
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +54,7 @@ pub struct Metrics {
     refused: Counter,
     insert_durations: Histogram,
     streams: Gauge,
+    connections: Gauge,
     registry: Registry,
 }
 
@@ -54,6 +65,7 @@ impl Metrics {
         let inserts = Family::<Labels<1>, Counter>::default();
         let insert_durations = Histogram::new(INSERT_BOUNDS);
         let streams = Gauge::default();
+        let connections = Gauge::default();
 
         // The library ends each text with a full stop.
         let mut registry = Registry::default();
@@ -73,6 +85,11 @@ impl Metrics {
             insert_durations.clone(),
         );
         registry.register("balanza_backend_report_streams", "Readers of the event feed", streams.clone());
+        registry.register(
+            "balanza_backend_connections_open",
+            "Client connections that are open",
+            connections.clone(),
+        );
         registry.register_collector(Box::new(Snapshot { reporter, store_kind }));
 
         // Made here, each is written from the start, and an insert looks nothing up.
@@ -84,6 +101,7 @@ impl Metrics {
             requests,
             insert_durations,
             streams,
+            connections,
             registry,
         }
     }
@@ -121,6 +139,12 @@ impl Metrics {
     /// A reader of the feed went.
     pub fn stream_closed(&self) {
         self.streams.dec();
+    }
+
+    /// A client connection, counted as open for as long as what is returned lives.
+    pub fn connection(&self) -> OpenConnection {
+        self.connections.inc();
+        OpenConnection(self.connections.clone())
     }
 
     /// Everything as OpenMetrics text, with the report of this moment.

@@ -58,13 +58,8 @@ impl Failure {
     /// The body is longer than this path reads.
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("the body has more than {limit} bytes");
-        Problem::of(Kind::TooLarge, detail).with_remedy("send it in smaller parts").into()
-    }
-
-    /// The body did not arrive in time.
-    pub fn too_slow(seconds: u64) -> Self {
-        let detail = format!("the body did not arrive within {seconds} seconds");
-        Problem::of(Kind::TimedOut, detail).with_remedy("send it again").into()
+        let problem = Problem::of(Kind::TooLarge, detail).with_field("content-length");
+        problem.with_remedy("send it in smaller parts").into()
     }
 
     /// The connection broke, or the body's framing is wrong.

@@ -8,6 +8,12 @@ use std::time::Duration;
 
 /// Length of one tick. Deadlines are this coarse.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// [`guard::NOTICE`], in ticks.
+const NOTICE_TICKS: u64 = 2;
+/// [`guard::LAST`], in ticks.
+const LAST_TICKS: u64 = 24;
+const _: () = assert!(guard::NOTICE.as_millis() == NOTICE_TICKS as u128 * TICK.as_millis());
+const _: () = assert!(guard::LAST.as_millis() == LAST_TICKS as u128 * TICK.as_millis());
 
 /// A moment on the coarse clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +53,8 @@ impl Alarm {
 pub(crate) struct CoarseClock {
     now: Cell<u64>,
     date: RefCell<String>,
-    stopping: Cell<bool>,
+    /// When the end of the program began.
+    stopping: Cell<Option<u64>>,
     alarms: RefCell<Vec<Weak<Alarm>>>,
 }
 
@@ -70,9 +77,24 @@ impl CoarseClock {
         deadline.0 <= self.now.get()
     }
 
-    /// Whether the program ends: connections finish what they owe and begin nothing.
+    /// Whether the program ends: every answer is the last of its connection.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.get()
+        self.stopping.get().is_some()
+    }
+
+    /// Whether the program has ended for whoever is owed nothing.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stopping.get().is_some_and(|since| self.now.get() >= since + NOTICE_TICKS)
+    }
+
+    /// The last moment for the first request of a connection that was there when the program ends.
+    pub(crate) fn last_fresh(&self) -> Tick {
+        self.stopping.get().map_or(Tick::NEVER, |since| Tick(since + 2 * NOTICE_TICKS))
+    }
+
+    /// The last moment for a request that has begun when the program ends.
+    pub(crate) fn last_moment(&self) -> Tick {
+        self.stopping.get().map_or(Tick::NEVER, |since| Tick(since + NOTICE_TICKS + LAST_TICKS))
     }
 
     /// The wall clock as answers tell it, a tick old at most.
@@ -84,7 +106,9 @@ impl CoarseClock {
     pub(crate) fn tick(&self, date: String, stopping: bool) {
         self.now.set(self.now.get() + 1);
         self.date.replace(date);
-        self.stopping.set(stopping);
+        if stopping && self.stopping.get().is_none() {
+            self.stopping.set(Some(self.now.get()));
+        }
         self.alarms.borrow_mut().retain(|alarm| {
             let Some(alarm) = alarm.upgrade() else { return false };
             if stopping || self.is_past(alarm.deadline.get()) {
@@ -127,6 +151,19 @@ mod tests {
         assert_eq!(count(), [1, 0]);
         clock.tick(String::new(), true);
         assert_eq!(count(), [2, 1], "the end of the program wakes everybody");
+    }
+
+    #[test]
+    fn the_end_of_the_program_comes_with_notice() {
+        let clock = CoarseClock::default();
+        let mut told = Vec::new();
+        for _ in 0..NOTICE_TICKS + LAST_TICKS + 1 {
+            clock.tick(String::new(), true);
+            told.push((clock.is_stopping(), clock.is_ending(), clock.is_past(clock.last_moment())));
+        }
+        let count = |state| told.iter().filter(|told| **told == state).count() as u64;
+        assert_eq!(count((true, false, false)), NOTICE_TICKS);
+        assert_eq!((count((true, true, false)), count((true, true, true))), (LAST_TICKS, 1));
     }
 
     #[test]

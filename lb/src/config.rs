@@ -62,6 +62,19 @@ pub struct ClientLimits {
     pub max_connections: usize,
 }
 
+impl ClientLimits {
+    /// The same as the guard of a connection keeps them.
+    pub(crate) const fn guarded(&self) -> guard::Limits {
+        guard::Limits {
+            header: self.header_timeout,
+            body: self.body_timeout,
+            idle: self.idle_timeout,
+            write: self.write_timeout,
+            last: guard::LAST,
+        }
+    }
+}
+
 /// Bounds of the node side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneLimits {

@@ -37,6 +37,32 @@ pub(crate) struct Counters {
     pub(crate) connections: Counter,
     /// Client connections handed to the full HTTP server.
     pub(crate) handed_over: Counter,
+    /// Client connections that have ended; the others are open.
+    pub(crate) closed: Counter,
+}
+
+/// A client connection, for as long as it is open.
+pub(crate) struct OpenConnection<'a>(&'a Counters);
+
+impl Counters {
+    /// Counts a client connection that was accepted, and its end.
+    pub(crate) fn open(&self) -> OpenConnection<'_> {
+        self.connections.add(1);
+        OpenConnection(self)
+    }
+
+    /// Client connections that are open.
+    pub(crate) fn n_open(&self) -> u64 {
+        // Read in this order: a connection may begin and end in between.
+        let closed = self.closed.get();
+        self.connections.get().saturating_sub(closed)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.closed.add(1);
+    }
 }
 
 /// One count.

@@ -7,21 +7,18 @@ mod rewound;
 
 use std::rc::Rc;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use guard::linger;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::worker::Worker;
 use connection::{Connection, End};
 pub(crate) use rewound::Rewound;
-
-/// Time for which a refused client may still send what nobody reads.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Serves one connection until it ends or has to be handed over.
 pub(crate) async fn serve<S>(stream: S, worker: Rc<Worker>) -> Option<Rewound<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    worker.balancer.counters.connections.add(1);
     let (end, stream) = Connection::new(stream, Rc::clone(&worker)).run().await;
     match end {
         End::Gone => None,
@@ -37,21 +34,12 @@ where
     }
 }
 
-/// Closes so that the client can still read the answer: a socket closed with unread bytes would be reset.
-async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let mut unread = [0; 4096];
-    let drain = async { while stream.read(&mut unread).await.is_ok_and(|n| n > 0) {} };
-    // Whoever still sends after this is cut off.
-    tokio::time::timeout(LINGER, drain).await.ok();
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use guard::LINGER;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::{sleep, timeout};
 
     use super::*;
@@ -95,8 +83,7 @@ mod tests {
             let mut all = Vec::new();
             stream.read_to_end(&mut all).await.unwrap();
             assert_eq!(all, [read, unread].concat());
-            let counters = &world.balancer.counters;
-            assert_eq!((counters.connections.get(), counters.handed_over.get()), (1, 1));
+            assert_eq!(world.balancer.counters.handed_over.get(), 1);
         });
     }
 }

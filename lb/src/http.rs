@@ -14,7 +14,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::{HttpService, KeepAlive};
+use ::guard::Guarded;
+use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::http::{StatusCode, header};
@@ -32,7 +33,7 @@ use crate::worker::Worker;
 
 pub(crate) use threads::FullServer;
 
-/// Serves one connection to its end.
+/// Serves one connection to its end, under guard.
 type Serve = Box<dyn Fn(Rewound<TcpStream>) -> LocalBoxFuture<'static, ()>>;
 
 /// What the handlers of one thread share.
@@ -45,27 +46,46 @@ struct State {
 
 type Shared = web::Data<State>;
 
-/// The server of one thread. Its connections end after their present request once `stopping` turns true.
+/// The server of one thread. Its connections end after what has begun on them once `stopping` turns true.
 async fn make(
     worker: Rc<Worker>,
     reader: reqwest::Client,
     stopping: watch::Receiver<bool>,
 ) -> Result<Serve, ()> {
-    let limits = worker.client_limits.clone();
+    let limits = worker.client_limits.guarded();
     let metrics = metrics::registry(Arc::clone(&worker.balancer));
-    let app = App::new().app_data(web::Data::new(State { worker, reader, metrics })).configure(routes);
+    let balancer = Arc::clone(&worker.balancer);
+    let counting = Arc::clone(&balancer);
+    let on_refusal: Rc<dyn Fn(u16) -> String> = Rc::new(move |_| {
+        counting.counters.invalid.add(1);
+        String::new()
+    });
+    let app = App::new()
+        .app_data(web::Data::new(State { worker, reader, metrics }))
+        .configure(routes)
+        .wrap_fn(move |request, service| {
+            let balancer = Arc::clone(&balancer);
+            let answer = service.call(request);
+            async move {
+                let mut answer = answer.await?;
+                if balancer.is_stopping() {
+                    answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+                }
+                Ok(answer)
+            }
+        });
+    // The guard keeps all the time that there is to keep, and lingers.
     let server = HttpService::build()
-        .keep_alive(KeepAlive::Timeout(limits.idle_timeout))
-        .client_request_timeout(limits.header_timeout)
-        .client_disconnect_timeout(Duration::from_secs(2))
-        .graceful_shutdown_signal(move || {
-            let mut stopping = stopping.clone();
-            async move { drop(stopping.wait_for(|stopping| *stopping).await) }
-        })
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(Duration::ZERO)
         .h1(map_config(app, |_: ()| AppConfig::default()))
         .new_service(())
         .await?;
     Ok(Box::new(move |connection| {
+        let mut stopping = stopping.clone();
+        let stop = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+        let connection = Guarded::new(connection, limits, stop).on_refusal(Rc::clone(&on_refusal));
         let served = server.call((connection, None));
         Box::pin(async move {
             // How a client's connection ended is the client's affair.
@@ -119,13 +139,12 @@ fn fail(failure: Failure) -> HttpResponse {
     response
 }
 
-/// The whole body, at most `limit` bytes of it.
-async fn whole(body: web::Payload, limit: usize, time: Duration) -> Result<web::Bytes, Problem> {
-    match tokio::time::timeout(time, body.to_bytes_limited(limit)).await {
-        Ok(Ok(Ok(body))) => Ok(body),
-        Ok(Ok(Err(error))) => Err(problem::broken_body(&error.to_string())),
-        Ok(Err(_)) => Err(problem::too_large(limit)),
-        Err(_) => Err(problem::timed_out()),
+/// The whole body, at most `limit` bytes of it. How long it may take is the guard's.
+async fn whole(body: web::Payload, limit: usize) -> Result<web::Bytes, Problem> {
+    match body.to_bytes_limited(limit).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) => Err(problem::broken_body(&error.to_string())),
+        Err(_) => Err(problem::too_large(limit)),
     }
 }
 

@@ -28,7 +28,6 @@ pub mod policy;
 mod problem;
 mod random;
 mod reconcile;
-mod request_head;
 mod routing;
 mod sentence;
 mod serve;

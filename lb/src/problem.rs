@@ -4,7 +4,6 @@ use wire::problem::Kind;
 use wire::{InvalidSentence, Problem, SentenceId};
 
 use crate::fleet::NoNode;
-use crate::request_head::HeadError;
 
 /// Why a sentence was not answered as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,11 +138,6 @@ pub(crate) fn too_large(limit: usize) -> Problem {
         .with_remedy("split the sentence, or send several with POST /sentences")
 }
 
-/// A body did not come in time.
-pub(crate) fn timed_out() -> Problem {
-    HeadError::TimedOut.into()
-}
-
 /// A bulk body is no list.
 pub(crate) fn not_bulk(why: &str) -> Problem {
     Problem::of(Kind::NotJson, format!("the body is no JSON array: {why}")).with_remedy(
@@ -193,21 +187,4 @@ pub(crate) fn wrong_token() -> Problem {
 pub(crate) fn no_admin_token() -> Problem {
     Problem::of(Kind::NoAdminToken, "this needs the admin token, and this balancer has none")
         .with_remedy("start it with --admin-token-file FILE")
-}
-
-impl From<HeadError> for Problem {
-    fn from(error: HeadError) -> Self {
-        let kind = match error {
-            HeadError::Body(unread) => return unread.into(),
-            HeadError::BodyTooLarge { .. } => Kind::TooLarge,
-            HeadError::HeadTooLarge { .. } | HeadError::TooManyHeaders { .. } => Kind::HeadTooLarge,
-            HeadError::TimedOut => Kind::TimedOut,
-            _ => Kind::BadRequest,
-        };
-        let problem = Self::of(kind, error.to_string()).with_remedy(error.remedy());
-        match error.field() {
-            Some(field) => problem.with_field(field),
-            None => problem,
-        }
-    }
 }

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use actix_server::Server;
 use actix_service::{fn_factory, fn_service};
+use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 use crate::balancer::Balancer;
 use crate::clock;
 use crate::config::{Config, NodeConfig};
-use crate::door;
+use crate::door::{self, Rewound};
 use crate::http::FullServer;
 use crate::journal::Journal;
 use crate::network::Tcp;
@@ -28,6 +29,8 @@ use crate::worker::Worker;
 const FIRST_REPORTS: Duration = Duration::from_secs(1);
 /// Longest time, in seconds, that open requests may take once the end has begun.
 const LAST_REQUESTS_SECS: u64 = 8;
+/// Time for the doors to leave the listener.
+const LAST_CONNECTIONS: Duration = Duration::from_millis(50);
 
 /// What reaches a running balancer from outside.
 #[derive(Debug)]
@@ -60,6 +63,7 @@ pub async fn run(
 
     let (stop, stopping) = watch::channel(false);
     let full_server = Arc::new(FullServer::start(config.http_threads, &balancer, &config.client, &stopping)?);
+    let last = listener.try_clone()?;
     let doors = open_doors(listener, &config, &balancer, &full_server)?;
     let door_handle = doors.handle();
     let serving = tokio::spawn(doors);
@@ -84,9 +88,24 @@ pub async fn run(
         watches.follow();
     }
     balancer.stop();
+    // Whoever posts meanwhile is answered, and told to go.
+    tokio::time::sleep(guard::NOTICE).await;
     stop.send_replace(true);
-    door_handle.stop(true).await;
+    door_handle.pause().await;
+    tokio::time::sleep(LAST_CONNECTIONS).await;
+    let waiting = guard::listener::close(last);
+    tokio::join!(serve_last(waiting, &full_server), door_handle.stop(true));
     serving.await.map_err(io::Error::other)?
+}
+
+/// Serves the connections that the system had accepted and no door had taken.
+async fn serve_last(waiting: Vec<std::net::TcpStream>, full_server: &FullServer) {
+    let streams = waiting.into_iter().filter_map(|stream| {
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    });
+    let served = join_all(streams.map(|stream| full_server.serve(Rewound::new(Vec::new(), stream))));
+    tokio::time::timeout(Duration::from_secs(LAST_REQUESTS_SECS), served).await.ok();
 }
 
 /// Serves the listener on threads of its own, each with its worker.
@@ -114,10 +133,11 @@ fn open_doors(
                 let serve = fn_service(move |stream: TcpStream| {
                     let (worker, full_server) = (Rc::clone(&worker), Arc::clone(&full_server));
                     async move {
+                        let _open = worker.balancer.counters.open();
                         // Answers are written whole, so waiting for more to send can only delay them. A socket without
                         // this still works.
                         stream.set_nodelay(true).ok();
-                        if let Some(connection) = door::serve(stream, worker).await {
+                        if let Some(connection) = door::serve(stream, Rc::clone(&worker)).await {
                             full_server.serve(connection).await;
                         }
                         Ok::<_, ()>(())

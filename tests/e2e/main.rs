@@ -16,6 +16,7 @@ mod compatibility;
 mod config;
 mod exactness;
 mod failover;
+mod hostile;
 mod load;
 mod mongodb;
 mod readme;

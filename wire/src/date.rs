@@ -30,6 +30,30 @@ impl Date {
         self.0
     }
 
+    /// Whether a text is a date exactly as it is written here, at a glance.
+    pub fn is_written(text: &str) -> bool {
+        const FORM: &[u8] = b"dddd-dd-dd dd:dd:dd.dddddd";
+        let bytes = text.as_bytes();
+        let fits =
+            |(byte, form): (&u8, &u8)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form };
+        if bytes.len() != FORM.len() || !bytes.iter().zip(FORM).all(fits) {
+            return false;
+        }
+        let number = |at: usize, len: usize| {
+            let digits = bytes.get(at..at + len).unwrap_or_default();
+            digits.iter().fold(0_u16, |number, digit| number * 10 + u16::from(*digit - b'0'))
+        };
+        let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = match month {
+            2 => 28 + u16::from(is_leap),
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => 0,
+        };
+        (1..=days).contains(&day) && number(11, 2) < 24 && number(14, 2) < 60 && number(17, 2) < 60
+    }
+
     fn civil(self) -> DateTime {
         let timestamp = Timestamp::from_microsecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
         TimeZone::UTC.to_datetime(timestamp)
@@ -100,7 +124,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_its_own_form_is_written() {
+        for text in ["2020-10-08 16:51:30.506529", "2024-02-29 00:00:00.000000", "0000-01-31 23:59:59.999999"]
+        {
+            assert!(Date::is_written(text), "{text}");
+        }
+        for text in [
+            "",
+            "2020-10-08 16:51:30",
+            "2020-10-08T16:51:30.506529",
+            "2020-10-08 16:51:30.50652x",
+            "2020-10-08 16:51:30.5065290",
+            "2020-13-08 16:51:30.506529",
+            "2023-02-29 16:51:30.506529",
+            "2020-04-31 16:51:30.506529",
+            "2020-10-00 16:51:30.506529",
+            "2020-10-08 24:51:30.506529",
+            "2020-10-08 16:60:30.506529",
+            "2020-10-08 16:51:60.506529",
+            "....-..-.. ..:..:.........",
+        ] {
+            assert!(!Date::is_written(text), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_date_of_four_digits_is_written(micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000) {
+            prop_assert!(Date::is_written(&Date::from_unix_micros(micros).to_string()));
+        }
+
         #[test]
         fn a_date_survives_being_written(micros in 0i64..253_402_300_799_000_000) {
             let date = Date::from_unix_micros(micros);

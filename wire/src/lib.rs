@@ -26,6 +26,8 @@
 //! | [`events`] | server-sent events, written and read |
 //! | [`media`] | which content types and encodings are read, at every door |
 //! | [`problem`] | the kinds of problems: code, status, title |
+//! | [`request`] | which requests are taken, and where each ends, at every door |
+//! | [`chunks`] | where a body that comes in chunks ends |
 //! | [`template`] | the JSON that is written and read by hand, because it passes with every sentence |
 //! | [`token`] | tokens, and how a request shows one |
 //!
@@ -33,9 +35,11 @@
 //! knows no store.
 
 pub mod array;
+pub mod chunks;
 pub mod events;
 pub mod media;
 pub mod problem;
+pub mod request;
 pub mod template;
 pub mod token;
 
@@ -87,6 +91,12 @@ pub mod contract {
     /// The media type of an RFC 9457 problem.
     pub const PROBLEM_JSON: &str = "application/problem+json";
 
+    /// Longest head of a request, in bytes.
+    pub const MAX_HEAD_BYTES: usize = 16 * 1024;
+    /// Most headers of a request.
+    pub const MAX_HEADERS: usize = 64;
+    /// Most bytes of a chunked body's size lines and trailers that say something else than sizes.
+    pub const MAX_CHUNK_EXTRAS_BYTES: usize = 4 * 1024;
     /// Longest author, in UTF-8 bytes after unescaping.
     pub const MAX_AUTHOR_BYTES: usize = 256;
     /// Longest sentence, in UTF-8 bytes after unescaping.

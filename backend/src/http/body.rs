@@ -1,7 +1,5 @@
-//! How a body is read: its declared type, its length and its pace are checked before a byte of it is believed. Which
-//! types are read is `wire::media`'s.
-
-use std::time::Duration;
+//! How a body is read: its declared type and its length are checked before a byte of it is believed. Which types are
+//! read is `wire::media`'s; how long it may take is the guard's.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
@@ -10,9 +8,6 @@ use futures_util::StreamExt;
 use wire::media::Announced;
 
 use crate::problem::Failure;
-
-/// Longest time for a body to arrive.
-const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// What the headers say that the body is.
 pub(super) fn announced(headers: &HeaderMap) -> Announced<'_> {
@@ -29,9 +24,7 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, limit: usize) 
     if declared.is_some_and(|declared| declared > limit) {
         return Err(Failure::too_large(limit));
     }
-    tokio::time::timeout(ARRIVAL, gather(payload, declared.unwrap_or(0), limit))
-        .await
-        .map_err(|_| Failure::too_slow(ARRIVAL.as_secs()))?
+    gather(payload, declared.unwrap_or(0), limit).await
 }
 
 async fn gather(mut payload: Payload, declared: usize, limit: usize) -> Result<Bytes, Failure> {

@@ -57,10 +57,14 @@ async fn a_bad_sentence_is_told_what_is_wrong_with_it() {
     door.check(long, "413 too-long sentence").await;
     let deep = format!(r#"{{"author":"a","sentence":{}}}"#, "[".repeat(50_000));
     door.check(deep, "400 not-json -").await;
-    door.check("x".repeat(MAX_SENTENCE_BODY_BYTES + 1), "413 too-large -").await;
+    door.check("x".repeat(MAX_SENTENCE_BODY_BYTES + 1), "413 too-large content-length").await;
     // The same without a length to look at.
     let pieces = (0..8).map(|_| Ok::<_, std::io::Error>("y".repeat(MAX_SENTENCE_BODY_BYTES / 4)));
-    door.check(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)), "413 too-large -").await;
+    door.check(
+        reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)),
+        "413 too-large content-length",
+    )
+    .await;
     for content_type in [
         "text/plain",
         "application/x-www-form-urlencoded",
@@ -83,7 +87,7 @@ async fn a_bad_bulk_post_is_refused_whole() {
     array.check("[{]", "400 not-json -").await;
     array.check(b"[\"\xff\"]".to_vec(), "400 not-utf8 -").await;
     array.check(format!("[{}]", vec!["{}"; MAX_BULK_ITEMS + 1].join(",")), "413 too-many -").await;
-    array.check("x".repeat(MAX_BULK_BODY_BYTES + 1), "413 too-large -").await;
+    array.check("x".repeat(MAX_BULK_BODY_BYTES + 1), "413 too-large content-length").await;
     let lines = Door { content_type: "application/x-ndjson", ..array };
     lines.check("\n\n", "400 empty-body -").await;
     lines.check("{}\n".repeat(MAX_BULK_ITEMS + 1), "413 too-many -").await;

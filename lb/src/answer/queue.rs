@@ -61,8 +61,12 @@ impl AnswerQueue {
         if state.abandoned {
             return;
         }
+        if self.clock.is_stopping() && ticket.0 + 1 == state.first + state.owed.len() as u64 {
+            // Whoever is told to go knows that nothing behind this was taken.
+            state.last = state.last.or(Some(ticket));
+        }
         let date = self.clock.date();
-        let tail = Tail { date: &date, close: state.last == Some(ticket) || self.clock.is_stopping() };
+        let tail = Tail { date: &date, close: state.last == Some(ticket) };
         if ticket.0 == state.first {
             if state.out.capacity() == 0 {
                 state.out = self.buffers.lend();
@@ -83,6 +87,11 @@ impl AnswerQueue {
             write(&mut written, &tail);
             *place = Some(written);
         }
+    }
+
+    /// Whether the client was told, or will be, which answer is the last.
+    pub(crate) fn has_last(&self) -> bool {
+        self.state.borrow().last.is_some()
     }
 
     /// Answers owed.
@@ -146,6 +155,18 @@ mod tests {
         assert_eq!((answers.unsent(), answers.owed()), (0, 3));
         settle(&answers, a, "a");
         assert_eq!((answers.take_out().as_slice(), answers.owed()), (&b"abc!"[..], 0));
+    }
+
+    #[test]
+    fn the_newest_answer_is_the_last_once_the_program_ends() {
+        let clock = Rc::<CoarseClock>::default();
+        let answers = AnswerQueue::new(clock.alarm(), Rc::clone(&clock), Rc::default());
+        let [a, b] = [answers.open(), answers.open()];
+        clock.tick(String::new(), true);
+        settle(&answers, a, "a");
+        assert!(!answers.has_last(), "another answer follows");
+        settle(&answers, b, "b");
+        assert_eq!((answers.take_out().as_slice(), answers.has_last()), (&b"ab!"[..], true));
     }
 
     #[test]

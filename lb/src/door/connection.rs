@@ -8,12 +8,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use guard::MIN_TAKEN_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wire::Problem;
+use wire::request::{self, BodyLength, Head, HeadError, RequestHead};
 
 use crate::answer::{AnswerQueue, Reply, write_problem};
 use crate::coarse_clock::{Alarm, Tick};
-use crate::request_head::{self, HeadError, SentenceHead};
 use crate::worker::Worker;
 
 /// Most requests of one connection that wait for their answers.
@@ -25,9 +26,9 @@ const MAX_UNSENT: usize = 256 * 1024;
 
 /// How a connection left the door.
 pub(super) enum End {
-    /// The client has gone, or may go.
+    /// The client has gone, or leaves its answers unread.
     Gone,
-    /// The client was refused and may still be sending.
+    /// The client may still be sending.
     Linger,
     /// The full server serves it from here; these bytes were read already.
     HandOver(Vec<u8>),
@@ -39,8 +40,6 @@ enum Intake {
     Open,
     /// No more: the last answer ends the connection.
     Closed,
-    /// No more: a request was refused, and the client may still be sending.
-    Refused,
     /// The next request is not ours. The ones before it are answered first.
     Foreign,
 }
@@ -79,6 +78,10 @@ pub(super) struct Connection<S> {
     served: bool,
     /// Whether the inbox begins with a whole head.
     in_body: bool,
+    /// Whether the client sends no more.
+    has_finished: bool,
+    /// Bytes that the client has taken since its deadline was set.
+    taken: usize,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -97,6 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             owed_bytes: 0,
             served: false,
             in_body: false,
+            has_finished: false,
+            taken: 0,
         }
     }
 
@@ -114,13 +119,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.answers.owed() == 0 {
                 self.owed_bytes = 0;
             }
+            if self.answers.has_last() {
+                self.intake = Intake::Closed;
+                self.inbox = Vec::new();
+            }
             self.take_from_inbox();
             if self.answers.unsent() == 0 && self.answers.owed() == 0 {
                 match self.intake {
-                    Intake::Open if self.worker.clock.is_stopping() => return Poll::Ready(Ok(End::Gone)),
                     Intake::Open => {}
-                    Intake::Closed => return Poll::Ready(Ok(End::Gone)),
-                    Intake::Refused => return Poll::Ready(Ok(End::Linger)),
+                    Intake::Closed if self.has_finished => return Poll::Ready(Ok(End::Gone)),
+                    Intake::Closed => return Poll::Ready(Ok(End::Linger)),
                     Intake::Foreign => {
                         return Poll::Ready(Ok(End::HandOver(std::mem::take(&mut self.inbox))));
                     }
@@ -128,8 +136,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if self.is_late() {
                 match self.phase {
-                    Phase::Head | Phase::Body => self.refuse(HeadError::TimedOut),
-                    _ => return Poll::Ready(Ok(End::Gone)),
+                    Phase::Head | Phase::Body => self.refuse(&HeadError::TimedOut.into()),
+                    Phase::Client => return Poll::Ready(Ok(End::Gone)),
+                    _ => return Poll::Ready(Ok(End::Linger)),
                 }
                 continue;
             }
@@ -139,6 +148,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if !self.has_room() || self.receive(cx)?.is_pending() {
                 break;
             }
+        }
+        let is_idle = self.inbox.is_empty() && self.answers.unsent() == 0 && self.answers.owed() == 0;
+        // Whoever has just come is about to send.
+        if is_idle && self.served && self.worker.clock.is_ending() {
+            return Poll::Ready(Ok(End::Linger));
         }
         self.note_phase();
         Poll::Pending
@@ -150,7 +164,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut out = self.answers.take_out();
             match Pin::new(&mut self.stream).poll_write(cx, &out) {
                 Poll::Ready(Ok(n)) => {
-                    self.phase = Phase::Moving;
+                    self.taken += n;
+                    // Whoever takes an answer in drops holds it back as well as one that takes nothing.
+                    if n == out.len() || self.taken >= MIN_TAKEN_BYTES {
+                        self.phase = Phase::Moving;
+                        self.taken = 0;
+                    }
                     if n == out.len() {
                         out.clear();
                     } else {
@@ -170,6 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn has_room(&self) -> bool {
         self.intake == Intake::Open
+            && !self.answers.has_last()
             && self.answers.owed() < MAX_OWED
             && self.owed_bytes < MAX_OWED_BYTES
             && self.answers.unsent() < MAX_UNSENT
@@ -188,6 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let bytes = read.filled();
         if bytes.is_empty() {
             // The client sends no more. A request that is not whole was never made.
+            self.has_finished = true;
             self.intake = Intake::Closed;
             self.inbox = Vec::new();
         } else if self.inbox.is_empty() {
@@ -218,27 +239,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.in_body = false;
         while taken < bytes.len() && self.has_room() {
             let rest = bytes.get(taken..).unwrap_or_default();
-            match request_head::read(rest) {
-                request_head::Request::Partial => break,
-                request_head::Request::Other => self.intake = Intake::Foreign,
-                request_head::Request::Refused(error) => {
-                    self.refuse(error);
+            let head = match request::read(rest) {
+                Head::Partial => break,
+                Head::Refused(error) => {
+                    self.refuse(&error.into());
                     return bytes.len();
                 }
-                request_head::Request::Sentence(head) => {
-                    let Some(body) = rest.get(head.len..head.len + head.body) else {
-                        self.in_body = true;
-                        break;
-                    };
-                    self.take(&head, body);
-                    taken += head.len + head.body;
-                }
+                Head::Whole(head) => head,
+            };
+            let BodyLength::Bytes(length) = head.body else {
+                self.intake = Intake::Foreign;
+                break;
+            };
+            if !is_plain(&head) {
+                self.intake = Intake::Foreign;
+                break;
             }
+            if let Err(unread) = head.announced.json() {
+                self.refuse(&unread.into());
+                return bytes.len();
+            }
+            let Some(body) = rest.get(head.len..head.len + length) else {
+                self.in_body = true;
+                break;
+            };
+            self.take(&head, body);
+            taken += head.len + length;
         }
         taken
     }
 
-    fn take(&mut self, head: &SentenceHead<'_>, body: &[u8]) {
+    fn take(&mut self, head: &RequestHead<'_>, body: &[u8]) {
         self.served = true;
         self.owed_bytes += body.len();
         self.phase = Phase::Moving;
@@ -252,19 +283,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Answers a request that cannot be read on, as the last one.
-    fn refuse(&mut self, error: HeadError) {
+    fn refuse(&mut self, problem: &Problem) {
         self.phase = Phase::Moving;
-        self.intake = Intake::Refused;
+        self.intake = Intake::Closed;
         self.inbox = Vec::new();
         self.worker.balancer.counters.invalid.add(1);
         let ticket = self.answers.open();
         self.answers.close_after(ticket);
-        let problem = Problem::from(error);
-        self.answers.settle(ticket, |out, tail| write_problem(out, &problem, None, tail));
+        self.answers.settle(ticket, |out, tail| write_problem(out, problem, None, tail));
     }
 
     fn is_late(&self) -> bool {
-        self.phase != Phase::Moving && self.worker.clock.is_past(self.alarm.deadline.get())
+        let clock = &self.worker.clock;
+        let deadline = self.alarm.deadline.get();
+        match self.phase {
+            Phase::Moving => false,
+            Phase::Head | Phase::Body => clock.is_past(deadline.min(clock.last_moment())),
+            Phase::Fresh => clock.is_past(deadline) || clock.is_past(clock.last_fresh()),
+            _ => clock.is_past(deadline),
+        }
     }
 
     /// Starts the clock of what the connection now waits for, unless it has been waiting for that already.
@@ -287,6 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let limits = &self.worker.client_limits;
         let time = match phase {
             Phase::Answer | Phase::Moving => None,
+            Phase::Fresh if self.worker.clock.is_stopping() => Some(limits.header_timeout.min(guard::NOTICE)),
             Phase::Fresh | Phase::Head => Some(limits.header_timeout),
             Phase::Body => Some(limits.body_timeout),
             Phase::Idle => Some(limits.idle_timeout),
@@ -294,6 +332,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         self.alarm.deadline.set(time.map_or(Tick::NEVER, |time| self.worker.clock.after(time)));
     }
+}
+
+/// Whether it is a `POST /sentence` as the door serves it.
+fn is_plain(head: &RequestHead<'_>) -> bool {
+    head.is_11 && head.method == "POST" && head.target == "/sentence" && !head.expects
 }
 
 #[cfg(test)]

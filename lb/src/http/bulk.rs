@@ -22,7 +22,7 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, state: Shared
         Ok(format) => format,
         Err(unread) => return refuse(unread),
     };
-    let body = match whole(body, MAX_BULK_BODY_BYTES, state.worker.client_limits.body_timeout).await {
+    let body = match whole(body, MAX_BULK_BODY_BYTES).await {
         Ok(body) => body,
         Err(problem) => return refuse(problem),
     };

@@ -82,7 +82,7 @@ pub(super) async fn put(
     if let Some(refusal) = forbid(&request, &state) {
         return refusal;
     }
-    let body = match whole(body, MAX_BODY_BYTES, state.worker.client_limits.body_timeout).await {
+    let body = match whole(body, MAX_BODY_BYTES).await {
         Ok(body) => body,
         Err(problem) => return refuse(problem),
     };

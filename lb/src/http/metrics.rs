@@ -115,6 +115,13 @@ impl Collector for Snapshot {
             let counted = ConstCounter::new(counter(&balancer.counters).get());
             counted.encode(out.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
+        let open = out.encode_descriptor(
+            "balanza_lb_connections_open",
+            "Client connections that are open.",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(balancer.counters.n_open()).encode(open)?;
         let view = balancer.step(|routing| routing.view(clock::moment()));
         encode_nodes(&view, &mut out)?;
         let age = clock::now().saturating_duration_since(balancer.started).as_secs();

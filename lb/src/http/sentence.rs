@@ -15,7 +15,7 @@ pub(super) async fn post(request: HttpRequest, body: web::Payload, state: Shared
         return refuse(unread);
     }
     let worker = &state.worker;
-    let body = match whole(body, MAX_SENTENCE_BODY_BYTES, worker.client_limits.body_timeout).await {
+    let body = match whole(body, MAX_SENTENCE_BODY_BYTES).await {
         Ok(body) => body,
         Err(problem) => return refuse(problem),
     };

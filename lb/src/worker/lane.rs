@@ -16,6 +16,7 @@ mod connection;
 mod connection_by_hyper;
 mod delivery;
 mod judgement;
+mod old_answer;
 mod old_node;
 mod queue;
 #[cfg_attr(all(feature = "hyper-lane", not(test)), expect(dead_code, reason = "hyper reads the answers"))]

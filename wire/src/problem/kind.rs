@@ -50,6 +50,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// The body is compressed.
     PackedBody,
+    /// The client expects what nobody here knows how to do.
+    UnknownExpectation,
     /// The head is over its limits.
     HeadTooLarge,
     /// The store refused this one sentence.
@@ -80,7 +82,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the table in `docs/http.md`.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::BadRequest,
         Self::BrokenBody,
         Self::EmptyBody,
@@ -104,6 +106,7 @@ impl Kind {
         Self::TooMany,
         Self::UnsupportedMediaType,
         Self::PackedBody,
+        Self::UnknownExpectation,
         Self::HeadTooLarge,
         Self::Refused,
         Self::StoreDamaged,
@@ -162,6 +165,7 @@ impl Kind {
             Self::TooMany => (413, "too-many", "The body has too many sentences"),
             Self::UnsupportedMediaType => (415, "unsupported-media-type", "The body's type is not supported"),
             Self::PackedBody => (415, "packed-body", "The body is packed"),
+            Self::UnknownExpectation => (417, "unknown-expectation", "The expectation cannot be met"),
             Self::HeadTooLarge => (431, "head-too-large", "The head of the request is too large"),
             Self::Refused => (500, "refused", "The store refused the sentence"),
             Self::StoreDamaged => (500, "store-damaged", "Stored data is damaged"),

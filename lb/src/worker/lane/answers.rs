@@ -1,7 +1,7 @@
 //! PURE. Reads a node's answer to a bulk post: one line per sentence, in their order. Absent: what follows from it.
 
 use wire::problem::Kind;
-use wire::{ItemAnswer, ItemStatus, Problem, template};
+use wire::{Date, ItemAnswer, ItemStatus, Problem, template};
 
 use super::batch::Batch;
 use crate::sentence::Sentence;
@@ -26,6 +26,7 @@ pub(super) enum Verdict<'a> {
 }
 
 const DISORDER: &str = "its lines are not in the order of the sentences";
+const NO_DATE: &str = "a date in it is none";
 
 /// Reads the whole answer before anything is settled by it.
 ///
@@ -39,6 +40,9 @@ pub(super) fn read<'a, W>(body: &'a [u8], batch: &Batch<W>) -> Result<Vec<Verdic
         let (sentence, written_id) = sentences.next().ok_or("it has more lines than sentences were sent")?;
         if let Some(stored) = template::read_stored(rest) {
             let id = std::str::from_utf8(stored.id).ok().filter(|id| *id == written_id).ok_or(DISORDER)?;
+            if !Date::is_written(stored.date) {
+                return Err(NO_DATE.to_owned());
+            }
             verdicts.push(Verdict::Fresh { id, date: stored.date });
             rest = stored.behind;
         } else {
@@ -64,7 +68,15 @@ fn verdict<'a>(line: &[u8], sentence: &Sentence<'_>) -> Result<Verdict<'a>, Stri
     match (answer.status, &answer.stored) {
         (ItemStatus::Failed, _) => {
             let unsaid = || Problem::of(Kind::NodeFailed, "the node did not store the sentence");
-            Ok(Verdict::Failed(Box::new(answer.error.unwrap_or_else(unsaid))))
+            let mut problem = answer.error.unwrap_or_else(unsaid);
+            if !(400..600).contains(&problem.status) {
+                // It would reach the client as the status of its answer. What is no failure is not the sentence's.
+                problem.status = Kind::NodeFailed.status();
+            }
+            Ok(Verdict::Failed(Box::new(problem)))
+        }
+        (_, Some(stored)) if stored.id.is_some_and(|id| id != sentence.id) => {
+            Err("a line tells of another sentence".to_owned())
         }
         (_, Some(stored)) => Ok(Verdict::Known { stored: serde_json::to_vec(stored).unwrap_or_default() }),
         (ItemStatus::Stored | ItemStatus::Duplicate, None) => known_by_date(&answer, sentence),
@@ -128,6 +140,26 @@ mod tests {
         check(&format!("{known}\n{rest}\n"), &format!("known {document} | known {ours}"));
         let failed = r##"{"status":"failed","id":"#0"}"##;
         check(&format!("{failed}\n{rest}\n"), &format!("failed 503 | known {ours}"));
+    }
+
+    #[test]
+    fn what_a_node_says_is_read_before_it_is_passed_on() {
+        let rest = r##"{"status":"stored","id":"#1","date":"#D"}"##;
+        let no_date =
+            r##"{"status":"stored","id":"#0","date":"#D"}"##.replace("#D", "2020-99-99 99:99:99.999999");
+        check(&format!("{no_date}\n{rest}\n"), "a date in it is none");
+        let other = r##"{"author":"x","date":"#D","id":"#1","sentence":"y"}"##;
+        let known = format!(r##"{{"status":"duplicate","id":"#0","date":"#D","stored":{other}}}"##);
+        check(&format!("{known}\n{rest}\n"), "a line tells of another sentence");
+        for (status, told) in
+            [(0, 503), (200, 503), (399, 503), (400, 400), (503, 503), (600, 503), (65535, 503)]
+        {
+            let error = format!(
+                r#"{{"type":"urn:balanza:x","title":"","status":{status},"detail":"","message":""}}"#
+            );
+            let failed = format!(r##"{{"status":"failed","id":"#0","error":{error}}}"##);
+            check(&format!("{failed}\n{rest}\n"), &format!("failed {told} | fresh #D"));
+        }
     }
 
     #[test]

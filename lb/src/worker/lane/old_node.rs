@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell};
 
 use futures_util::future::join_all;
-use serde_json::value::RawValue;
 use tokio::time::timeout;
 use wire::template::Data;
 
@@ -12,9 +11,10 @@ use super::connection::NodeConnection;
 use super::judgement::{self, PostEnd, Sentences};
 use super::response::Response;
 use super::trouble::Trouble;
-use super::{Batch, Item, Lane};
+use super::{Batch, Item, Lane, old_answer};
 use crate::answer::Receipt;
 use crate::problem::Failure;
+use crate::sentence::Sentence;
 
 /// Posts that are under way to an old node at a time.
 const AT_A_TIME: usize = 4;
@@ -53,8 +53,8 @@ impl Lane {
         self.balancer().counters.posts.add(1);
         let answered = self.exchange_one(&body, slot).await;
         let is_reusable = answered.as_ref().is_ok_and(|response| response.reusable);
-        self.conclude_one(item, answered, slot.as_ref());
-        if !is_reusable {
+        let is_believed = self.conclude_one(item, answered, slot.as_ref());
+        if !(is_reusable && is_believed) {
             *slot = None;
         }
     }
@@ -72,12 +72,13 @@ impl Lane {
         })
     }
 
+    /// Settles the sentence by its answer. Gives whether the answer was understood.
     fn conclude_one(
         &self,
         item: Item<'_>,
         answered: Result<Response, Trouble>,
         connection: Option<&NodeConnection>,
-    ) {
+    ) -> bool {
         let (end, why) = match answered {
             Err(Trouble::NotSent(why)) => {
                 // Whatever comes back under this address may understand more.
@@ -87,12 +88,16 @@ impl Lane {
             Err(Trouble::Unanswered(why)) => (PostEnd::Unanswered, why),
             Ok(response) => {
                 let body = connection.map(|connection| connection.body(&response)).unwrap_or_default();
-                match read(&response, body) {
-                    Ok(document) => return self.settle_one(item, document),
+                match read(&response, body, &item.sentence) {
+                    Ok(document) => {
+                        self.settle_one(item, document);
+                        return true;
+                    }
                     Err(ended) => ended,
                 }
             }
         };
+        let is_understood = matches!(end, PostEnd::Status { .. });
         let (sentences, node) = judgement::of_single_post(end);
         self.think_of_node(node, &why);
         match sentences {
@@ -103,6 +108,7 @@ impl Lane {
                 self.move_on(item, true);
             }
         }
+        is_understood
     }
 
     fn settle_one(&self, item: Item<'_>, document: &[u8]) {
@@ -114,11 +120,14 @@ impl Lane {
 }
 
 /// The document that the node says it stored, or how the post ended without one, and what is told of it.
-fn read<'a>(response: &Response, body: &'a [u8]) -> Result<&'a [u8], (PostEnd, String)> {
+fn read<'a>(
+    response: &Response,
+    body: &'a [u8],
+    posted: &Sentence<'_>,
+) -> Result<&'a [u8], (PostEnd, String)> {
     if !matches!(response.status, 200 | 201) {
         return Err(super::refusal(response.status, body));
     }
-    let document = serde_json::from_slice::<&RawValue>(body).ok().filter(|json| json.get().starts_with('{'));
-    let told = || format!("it answered {} without a JSON object", response.status);
-    document.map(|json| json.get().as_bytes()).ok_or_else(|| (PostEnd::Unreadable, told()))
+    let told = |wrong| format!("it answered {} with {wrong}", response.status);
+    old_answer::read(body, posted).map_err(|wrong| (PostEnd::Unreadable, told(wrong)))
 }

@@ -10,6 +10,8 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 pub(super) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Most headers of an answer.
 const MAX_HEADERS: usize = 64;
+/// Most answers with a status below 200 before the response.
+const MAX_INTERIM: u8 = 8;
 
 /// A whole response; its body lies in the bytes that were read.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(super) struct Response {
 /// How far the reading has come.
 #[derive(Default)]
 pub(super) struct Progress {
+    /// Answers with a status below 200 so far.
+    interim: u8,
     head: Option<Head>,
     /// Where the body decoded so far ends; for a chunked one the undecoded bytes follow.
     decoded: usize,
@@ -53,6 +57,9 @@ pub(super) enum BadResponse {
     /// No HTTP.
     #[error("the answer is no HTTP: {0}")]
     NotHttp(#[from] httparse::Error),
+    /// A status that answers no post.
+    #[error("the answer's status is {0}")]
+    Status(u16),
     /// Length or encoding that cannot be read in only one way.
     #[error("the answer's length is not to be understood")]
     Framing,
@@ -75,8 +82,17 @@ pub(super) fn advance(
     }
     while progress.head.is_none() {
         match read_head(bytes)? {
-            // 100 and its kind come before the response.
-            Some(head) if (100..200).contains(&head.status) => drop(bytes.drain(..head.len)),
+            // 100 and its kind come before the response; 101 would be the last word in HTTP.
+            Some(head) if (100..200).contains(&head.status) => {
+                progress.interim += 1;
+                if head.status == 101 || progress.interim > MAX_INTERIM {
+                    return Err(BadResponse::Status(head.status));
+                }
+                drop(bytes.drain(..head.len));
+            }
+            Some(head) if !(200..600).contains(&head.status) => {
+                return Err(BadResponse::Status(head.status));
+            }
             Some(head) => {
                 progress.decoded = head.len;
                 progress.head = Some(head);
@@ -109,20 +125,25 @@ fn read_head(bytes: &[u8]) -> Result<Option<Head>, BadResponse> {
     let httparse::Status::Complete(len) = parsed.parse(bytes)? else {
         return if bytes.len() > MAX_HEAD_BYTES { Err(BadResponse::TooLarge) } else { Ok(None) };
     };
+    if len > MAX_HEAD_BYTES {
+        return Err(BadResponse::TooLarge);
+    }
     let status = parsed.code.unwrap_or_default();
-    let mut reusable = parsed.version == Some(1);
+    let is_11 = parsed.version == Some(1);
+    let mut reusable = is_11;
     let (mut length, mut chunked) = (None, false);
     let (mut epoch, mut revision, mut documents) = (None, None, None);
     for header in parsed.headers.iter() {
         let text = std::str::from_utf8(header.value).unwrap_or_default();
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("content-length") {
-            let value = text.parse::<usize>().map_err(|_| BadResponse::Framing)?;
+            let value = decimal(text).ok_or(BadResponse::Framing)?;
+            let value = usize::try_from(value).map_err(|_| BadResponse::TooLarge)?;
             if length.replace(value).is_some_and(|before| before != value) {
                 return Err(BadResponse::Framing);
             }
         } else if is("transfer-encoding") {
-            if chunked || !text.eq_ignore_ascii_case("chunked") {
+            if chunked || !is_11 || !text.eq_ignore_ascii_case("chunked") {
                 return Err(BadResponse::Framing);
             }
             chunked = true;
@@ -132,9 +153,9 @@ fn read_head(bytes: &[u8]) -> Result<Option<Head>, BadResponse> {
         } else if is(wire::contract::EPOCH_HEADER) {
             epoch = Some(epoch_number(text));
         } else if is(wire::contract::REVISION_HEADER) {
-            revision = text.parse().ok();
+            revision = decimal(text);
         } else if is(wire::contract::DOCUMENTS_HEADER) {
-            documents = text.parse().ok();
+            documents = decimal(text);
         }
     }
     let mark = match (epoch, revision, documents) {
@@ -154,6 +175,11 @@ fn read_head(bytes: &[u8]) -> Result<Option<Head>, BadResponse> {
         (false, None) => Framing::Close,
     };
     Ok(Some(Head { status, reusable, mark, len, framing }))
+}
+
+/// Decimal digits only: no sign, no blank.
+fn decimal(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Moves the data of whole chunks up to `decoded`. Tells, after the last chunk, whether bytes are left over.

@@ -154,3 +154,27 @@ fn nodes_are_shown_the_token_and_the_form_that_they_understand() {
         check_stored(vec![answer], &["two"]).await;
     });
 }
+
+#[test]
+fn an_old_nodes_unasked_answer_is_given_to_nobody() {
+    hold_time(async {
+        let (world, mut listener) = world();
+        let answer = world.post("one");
+        listener.accept().await.respond(404, "", "").await.unwrap();
+        let mut node = listener.accept().await;
+        node.request().await.unwrap();
+        let document = r#"{"author":"a","date":"2026-11-23 10:00:00.000000","sentence":"one"}"#;
+        node.respond(200, "", document).await.unwrap();
+        check_stored(vec![answer], &["one"]).await;
+        let answer = world.post("two");
+        node.request().await.unwrap();
+        // The answer to another post; that to this one would come behind it.
+        node.respond(200, "", &document.replace("one", "three")).await.unwrap();
+        assert_eq!(told(answer).await, "in-doubt-old-node!");
+        let answer = world.post("four");
+        let mut node = listener.accept().await;
+        node.request().await.unwrap();
+        node.respond(200, "", &document.replace("one", "four")).await.unwrap();
+        check_stored(vec![answer], &["four"]).await;
+    });
+}

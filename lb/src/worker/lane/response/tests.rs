@@ -68,6 +68,25 @@ fn what_two_readers_could_understand_differently_is_not_reused() {
 }
 
 #[test]
+fn numbers_are_digits_and_statuses_answer() {
+    let not = "the answer's length is not to be understood";
+    for length in ["+3", "-3", "3 3", "3,3", "0x3", ""] {
+        check(&format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\nabc"), false, not);
+    }
+    check("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", false, not);
+    for status in ["000", "099", "101", "600", "999"] {
+        let told = format!("the answer's status is {}", status.trim_start_matches('0').parse().unwrap_or(0));
+        check(&format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n"), false, &told);
+    }
+    let go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    let response = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    check(&format!("{}{response}", go_on.repeat(8)), false, "200  true");
+    check(&format!("{}{response}", go_on.repeat(9)), false, "the answer's status is 100");
+    let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(MAX_HEAD_BYTES));
+    assert_eq!(told(&long, usize::MAX, false), "the answer is too large");
+}
+
+#[test]
 fn the_mark_needs_all_its_parts() {
     let read = |headers: &str| {
         let mut bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{headers}\r\n").into_bytes();
@@ -76,4 +95,5 @@ fn the_mark_needs_all_its_parts() {
     let mark = Mark { epoch: epoch_number("e"), revision: 4, documents: 9 };
     assert_eq!(read("Balanza-Epoch: e\r\nbalanza-revision: 4\r\nbalanza-documents: 9\r\n"), Some(mark));
     assert_eq!(read("Balanza-Epoch: e\r\nbalanza-revision: 4\r\n"), None);
+    assert_eq!(read("Balanza-Epoch: e\r\nbalanza-revision: 4\r\nbalanza-documents: +9\r\n"), None);
 }
