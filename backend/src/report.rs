@@ -3,6 +3,7 @@
 //! A report joins the newest load with the store's state. Count and revision come from one read of the store's cell,
 //! and the sequence number is drawn under a lock around that read, so that a later number never shows an older state.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use uuid::Uuid;
 use wire::{Report, StoreId, Usage, events};
 
 use crate::clock;
@@ -32,6 +34,7 @@ pub struct Reporter {
     store_id: StoreId,
     store: watch::Receiver<State>,
     fence: Arc<Fence>,
+    balancers: watch::Sender<BTreeMap<Uuid, usize>>,
     load: watch::Receiver<Arc<Load>>,
     sources: Sources,
     scope: String,
@@ -56,6 +59,7 @@ impl Reporter {
             store_id,
             store,
             fence,
+            balancers: watch::Sender::default(),
             load,
             sources,
             scope,
@@ -120,6 +124,12 @@ impl Reporter {
         InFlight(Arc::clone(&self.in_flight))
     }
 
+    /// A balancer reads the feed until the guard is dropped. `run` is of its choice, and the same for all of its streams.
+    pub fn read_by(self: &Arc<Self>, run: Uuid) -> Balancer {
+        self.balancers.send_modify(|readers| *readers.entry(run).or_default() += 1);
+        Balancer { run, reporter: Arc::clone(self) }
+    }
+
     /// Everything that the node knows of itself, now.
     pub fn report(&self) -> Report {
         let load = self.load();
@@ -148,6 +158,7 @@ impl Reporter {
             scope: self.scope.clone(),
             store: Some(self.store_id),
             fence: Some(fence),
+            balancers: Some(self.balancers.borrow().len() as u64),
             documents: store.tally.documents,
             revision: store.tally.revision,
             in_flight: self.in_flight(),
@@ -162,6 +173,25 @@ impl Reporter {
         let valid = load.is_valid(clock::instant());
         let documents = self.store.borrow().tally.documents;
         Usage::new(documents, load.ram.filter(|_| valid), load.cpu.filter(|_| valid))
+    }
+}
+
+/// Counts a balancer as a reader of the feed while it lives.
+pub struct Balancer {
+    run: Uuid,
+    reporter: Arc<Reporter>,
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.reporter.balancers.send_modify(|readers| {
+            if let Some(streams) = readers.get_mut(&self.run) {
+                *streams -= 1;
+                if *streams == 0 {
+                    readers.remove(&self.run);
+                }
+            }
+        });
     }
 }
 
@@ -201,6 +231,7 @@ impl Frame {
 pub async fn feed(reporter: Arc<Reporter>, frames: watch::Sender<Frame>, stop: impl Future<Output = ()>) {
     let (mut store, mut load) = (reporter.store.clone(), reporter.load.clone());
     let mut fence = reporter.fence.subscribe();
+    let mut balancers = reporter.balancers.subscribe();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     let mut told = reporter.load().percents();
     let mut ready = true;
@@ -217,6 +248,7 @@ pub async fn feed(reporter: Arc<Reporter>, frames: watch::Sender<Frame>, stop: i
             }
             _ = count_due.tick(), if uncounted => {}
             raised = fence.changed() => if raised.is_err() { break },
+            came = balancers.changed() => if came.is_err() { break },
             changed = load.changed() => {
                 let percents = load.borrow_and_update().percents();
                 if changed.is_err() { break }

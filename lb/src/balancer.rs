@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
+use uuid::Uuid;
 use wire::Token;
 
 use crate::clock;
@@ -42,6 +43,8 @@ pub(crate) struct Balancer {
     pub(crate) admin_token: Option<Token>,
     /// Told when nodes joined or left, so that the watches follow.
     pub(crate) nodes_changed: Notify,
+    /// The identity of this run, by which nodes count their balancers.
+    pub(crate) run: Uuid,
     /// Feeds what is drawn at random, so that a run can be repeated.
     pub(crate) seed: u64,
     stopping: AtomicBool,
@@ -75,6 +78,7 @@ impl Balancer {
             doubt_changed: Notify::new(),
             network,
             node_token: config.node_token.clone(),
+            run: clock::fresh_id().0,
             seed,
             counters: Counters::default(),
             lane_limits: config.lane.clone(),

@@ -19,6 +19,8 @@ pub(crate) struct Counters {
     pub(crate) moved_in_doubt: Counter,
     /// Sentences about which the nodes were asked before one was chosen.
     pub(crate) looked_up: Counter,
+    /// Sentences that were found on two nodes, sent there by two balancers.
+    pub(crate) found_twice: Counter,
     /// Second copies that were taken back.
     pub(crate) taken_back: Counter,
     /// Posts repeated to the same node after a silence or a broken connection.

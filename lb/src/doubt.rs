@@ -96,6 +96,22 @@ impl Doubt {
         entry.homes.push(to);
     }
 
+    /// The sentence was found in both of these places.
+    pub(crate) fn suspect(&mut self, id: SentenceId, found: &[Home; 2], now: Date) {
+        let entry =
+            self.entries.entry(id).or_insert_with(|| Entry { homes: Vec::new(), since: now, under_way: 0 });
+        for home in found {
+            if !entry.homes.contains(home) {
+                // Where it was sent last stays last.
+                entry.homes.insert(0, *home);
+                more(&mut self.counts, *home, now);
+            }
+        }
+        if entry.under_way == 0 {
+            self.due.push_back(id);
+        }
+    }
+
     /// What [`Doubt::sent`] noted last is not so: the sentence was not sent to `to`. Gives the place in which it may lie
     /// alone, where it is in doubt no more by this.
     pub(crate) fn withdraw(&mut self, id: SentenceId, to: Home) -> Option<Home> {

@@ -289,6 +289,13 @@ impl Fleet {
         wanting.map(|node| (node.key, node.left_in_doubt)).collect()
     }
 
+    /// Notes an error of the node that says nothing of its health.
+    pub fn failed(&mut self, key: NodeKey, why: &str) {
+        if let Some(node) = self.node_mut(key) {
+            node.last_error = Some(why.to_owned());
+        }
+    }
+
     /// The node was asked for all sentences that may have lain on it when `as_of` was read.
     pub fn reconciled(&mut self, key: NodeKey, as_of: u64) {
         self.observe(key, |node| node.unreconciled &= node.left_in_doubt != as_of);

@@ -33,6 +33,7 @@ mod sentence;
 mod serve;
 #[cfg(test)]
 mod simulation;
+mod sweep;
 mod turns;
 mod watch;
 mod worker;

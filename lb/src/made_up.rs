@@ -201,6 +201,7 @@ pub(crate) fn report(epoch: &str, seq: u64, documents: u64, revision: u64) -> Re
         scope: "host".to_owned(),
         store: None,
         fence: None,
+        balancers: None,
         documents,
         revision,
         in_flight: 0,

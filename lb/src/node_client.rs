@@ -9,6 +9,7 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wire::contract::BALANCER_HEADER;
 
 use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
@@ -49,6 +50,16 @@ impl NodeClient {
         self.send(balancer, endpoint, Method::GET, path, accept, Bytes::new()).await
     }
 
+    /// Asks the node for `path`, and reads the answer as JSON.
+    pub(crate) async fn fetch<T: DeserializeOwned>(
+        &mut self,
+        balancer: &Balancer,
+        endpoint: &Endpoint,
+        path: &str,
+    ) -> Result<T, Unanswered> {
+        read(self.get(balancer, endpoint, path, "application/json").await?).await
+    }
+
     /// Posts `question` as JSON to `path`, and reads the answer as JSON.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &mut self,
@@ -60,13 +71,7 @@ impl NodeClient {
         let body = serde_json::to_vec(question).map_err(|error| Unanswered::Failed(error.to_string()))?;
         let answered =
             self.send(balancer, endpoint, Method::POST, path, "application/json", body.into()).await?;
-        if answered.status() != StatusCode::OK {
-            return Err(Unanswered::Status(answered.status()));
-        }
-        let body = Limited::new(answered.into_body(), MAX_ANSWER_BYTES).collect().await;
-        let bytes = body.map_err(|error| Unanswered::Failed(error.to_string()))?.to_bytes();
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Unanswered::Failed(format!("its answer is not usable: {error}")))
+        read(answered).await
     }
 
     async fn send(
@@ -84,7 +89,8 @@ impl NodeClient {
                 .method(method.clone())
                 .uri(format!("{}{path}", endpoint.base))
                 .header(header::HOST, &endpoint.authority)
-                .header(header::ACCEPT, accept);
+                .header(header::ACCEPT, accept)
+                .header(BALANCER_HEADER, balancer.run.to_string());
             if method == Method::POST {
                 request = request.header(header::CONTENT_TYPE, "application/json");
             }
@@ -116,6 +122,17 @@ impl NodeClient {
         self.open = Some(connection);
         Ok(response)
     }
+}
+
+/// Reads an answer whole.
+async fn read<T: DeserializeOwned>(answered: Response<Incoming>) -> Result<T, Unanswered> {
+    if answered.status() != StatusCode::OK {
+        return Err(Unanswered::Status(answered.status()));
+    }
+    let body = Limited::new(answered.into_body(), MAX_ANSWER_BYTES).collect().await;
+    let bytes = body.map_err(|error| Unanswered::Failed(error.to_string()))?.to_bytes();
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Unanswered::Failed(format!("its answer is not usable: {error}")))
 }
 
 async fn connect(balancer: &Balancer, endpoint: &Endpoint) -> Result<SendRequest<Full<Bytes>>, Unanswered> {

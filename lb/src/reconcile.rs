@@ -87,7 +87,9 @@ impl Reconciler {
         let name = self.balancer.node(node).map(|(name, _)| name).unwrap_or_default();
         let fenced = self.ask::<Fenced>(node, "/fence", &Ids::default(), FENCE_TIME).await;
         let Fenced { fence } = fenced.map_err(|error| {
-            tracing::warn!(node = name, %error, "a node that is back cannot be fenced; it is asked again");
+            tracing::warn!(node = name, %error, "a node cannot be fenced; it is asked again");
+            let why = format!("it cannot be fenced: {error}");
+            self.balancer.step(|routing| routing.fleet.failed(node, &why));
             NoAnswer
         })?;
         let ids = self.balancer.step(|routing| {

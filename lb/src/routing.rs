@@ -2,6 +2,7 @@
 //! may be in more than one place. Choosing a node, reserving its place and noting both are one step. Absent: the lock
 //! around that step; the rule, which is in `policy.rs`.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use wire::{Date, FleetView, Problem, Report, SentenceId};
@@ -16,6 +17,8 @@ use crate::sentence::Sentence;
 
 /// An id of version 7 that is younger than this was surely not posted before: this balancer would still know it.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long another balancer counts as there once no node tells of it any more.
+const COMPANY: Duration = Duration::from_secs(60);
 /// How long a node that left the fleet is taken for one that may come back, with what it holds.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 /// How long after its start a balancer takes every client's id for one that an earlier run may have sent somewhere. It
@@ -35,6 +38,10 @@ pub(crate) struct Routing {
     /// The sentences that may lie in more than one.
     pub(crate) doubt: Doubt,
     started: Instant,
+    /// When a node last told that more than one balancer reads its reports.
+    company: Option<Instant>,
+    /// The places whose nodes this run has fenced, or is about to.
+    acquainted: HashSet<Home>,
 }
 
 /// The moment of a choice, on both clocks.
@@ -96,6 +103,8 @@ impl Routing {
             homes: Homes::default(),
             doubt: Doubt::default(),
             started,
+            company: None,
+            acquainted: HashSet::new(),
         }
     }
 
@@ -283,7 +292,7 @@ impl Routing {
         if !sentence.is_clients || is_alone() {
             return false;
         }
-        let is_wary = at.now.saturating_duration_since(self.started) < WARY;
+        let is_wary = at.now.saturating_duration_since(self.started) < WARY || self.has_company(at.now);
         is_wary || age(sentence.id, at.wall).is_none_or(|age| age > FRESH)
     }
 
@@ -292,6 +301,11 @@ impl Routing {
     pub(crate) fn has_refuge(&self, key: NodeKey, home: Home) -> bool {
         let can_be_asked = self.homes.name(home).is_some_and(|name| name.store.is_some());
         can_be_asked && !self.doubt.is_full() && self.fleet.has_refuge(key)
+    }
+
+    /// Whether another balancer is in front of the same nodes, or was not long ago.
+    pub(crate) fn has_company(&self, now: Instant) -> bool {
+        self.company.is_some_and(|last| now.saturating_duration_since(last) < COMPANY)
     }
 
     /// Where the sentences of a node lie.
@@ -313,7 +327,8 @@ impl Routing {
         for key in keys {
             let Some(node) = self.fleet.node(key) else { continue };
             let knows_ids = node.has_store() || node.protocol.is_none();
-            match node.has_store() && node.is_within_reach() {
+            // One that is not reconciled says nothing final: what was posted to it before may still arrive.
+            match node.has_store() && node.is_within_reach() && !node.must_be_reconciled() {
                 true => near.extend(node.home.map(|home| (key, home))),
                 false if knows_ids && node.protocol != Some(Protocol::Single) => {
                     away.extend(self.home_of(key));
@@ -386,9 +401,14 @@ impl Routing {
                 self.homes.resolve(unheard);
             }
             self.change(now, |fleet| fleet.lies_at(key, Some(home)));
-            if self.doubt.count(home) > 0 {
+            // Posts of an earlier run may still be under way to a node that this run meets first.
+            let is_new = report.store.is_some() && self.acquainted.insert(home);
+            if is_new || self.doubt.count(home) > 0 {
                 self.fleet.must_reconcile(key);
             }
+        }
+        if report.balancers.is_some_and(|balancers| balancers > 1) {
+            self.company = Some(now);
         }
         self.fleet.reported(key, report, now);
     }

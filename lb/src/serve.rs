@@ -21,10 +21,13 @@ use crate::http::FullServer;
 use crate::journal::Journal;
 use crate::network::Tcp;
 use crate::reconcile;
+use crate::sweep;
 use crate::turns;
 use crate::watch::Watches;
 use crate::worker::Worker;
 
+/// How often it is looked whether every node that reported is up.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Longest time that the first reports are waited for before the balancer calls itself ready.
 const FIRST_REPORTS: Duration = Duration::from_secs(1);
 /// Longest time, in seconds, that open requests may take once the end has begun.
@@ -58,8 +61,16 @@ pub async fn run(
     let (balancer, mut turns) = balancer.map_err(io::Error::other)?;
     let mut watches = Watches::new(Arc::clone(&balancer), config.poll_interval);
     let mut first_reports = watches.follow();
+    tokio::spawn(reconcile::run(Arc::clone(&balancer)));
+    tokio::spawn(sweep::run(Arc::clone(&balancer)));
     // Whoever is told that the balancer is ready may post at once. A node that stays silent does not hold it up.
-    tokio::time::timeout(FIRST_REPORTS, first_reports.recv()).await.ok();
+    let all_are_up = async {
+        first_reports.recv().await;
+        while balancer.step(|routing| !routing.fleet.to_be_reconciled().is_empty()) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::time::timeout(FIRST_REPORTS, all_are_up).await.ok();
 
     let (stop, stopping) = watch::channel(false);
     let full_server = Arc::new(FullServer::start(config.http_threads, &balancer, &config.client, &stopping)?);
@@ -75,7 +86,6 @@ pub async fn run(
     }
     turns::tell_start(&mut turns, &balancer);
     tokio::spawn(turns::tell_all(turns, Arc::clone(&balancer)));
-    tokio::spawn(reconcile::run(Arc::clone(&balancer)));
 
     loop {
         tokio::select! {

@@ -77,6 +77,8 @@ pub mod contract {
     /// On a balancer's posts to a node: the fence that the node last told (see `Report::fence`). On a node's refusal of a
     /// post from before its fence: the number that holds now.
     pub const FENCE_HEADER: &str = "balanza-fence";
+    /// On a balancer's request for a node's reports: a UUID of its run, so that the node can count its balancers.
+    pub const BALANCER_HEADER: &str = "balanza-balancer";
     /// On a routed answer: an RFC 8941 dictionary with the node, the reason and the numbers compared.
     pub const DECISION_HEADER: &str = "balanza-decision";
     /// On a post to the balancer: the sentence's id, for a client that keeps ids out of the body.

@@ -137,6 +137,9 @@ pub struct Report {
     /// each fence and with each run of the process, and never comes again.
     #[serde(default)]
     pub fence: Option<u64>,
+    /// Balancers that read the node's reports, where it tells how many; more than one can have sent it the same sentence.
+    #[serde(default)]
+    pub balancers: Option<u64>,
     /// Documents in the store.
     pub documents: u64,
     /// Counts the changes of the store within the epoch; see the type's text.

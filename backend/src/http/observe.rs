@@ -6,12 +6,12 @@ use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::sync::watch;
-use wire::contract::EVENT_STREAM;
+use wire::contract::{BALANCER_HEADER, EVENT_STREAM};
 
 use super::Node;
 use crate::metrics;
 use crate::problem::Failure;
-use crate::report::Frame;
+use crate::report::{Balancer, Frame};
 
 /// The contract of this program.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -27,8 +27,11 @@ pub(super) async fn report(node: Data<Node>) -> HttpResponse {
 }
 
 /// `GET /report/stream`: one report at once, then the feed, until the node stops.
-pub(super) async fn stream(node: Data<Node>) -> HttpResponse {
+pub(super) async fn stream(request: HttpRequest, node: Data<Node>) -> HttpResponse {
+    let run = request.headers().get(BALANCER_HEADER).and_then(|run| run.to_str().ok()?.parse().ok());
     let reader = Reader {
+        // It is counted before it is told of the count.
+        _balancer: run.map(|run| node.reporter.read_by(run)),
         first: Some(Frame::of(&node.reporter.report())),
         told: 0,
         frames: node.frames.clone(),
@@ -44,6 +47,8 @@ pub(super) async fn stream(node: Data<Node>) -> HttpResponse {
 
 /// One reader of the feed.
 struct Reader {
+    /// Who reads, where that is a balancer that says so.
+    _balancer: Option<Balancer>,
     first: Option<Frame>,
     told: u64,
     frames: watch::Receiver<Frame>,

@@ -33,6 +33,7 @@ pub(super) fn report(documents: u64, ram: u8, cpu: u8, seq: u64) -> Report {
         scope: "host".to_owned(),
         store: None,
         fence: None,
+        balancers: None,
         documents,
         revision: seq,
         in_flight: 0,

@@ -24,7 +24,7 @@ use crate::counters::{Counter, Counters};
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The counters: name, help, and where each is counted.
-type Counts = [(&'static str, &'static str, fn(&Counters) -> &Counter); 16];
+type Counts = [(&'static str, &'static str, fn(&Counters) -> &Counter); 17];
 const COUNTS: Counts = [
     ("balanza_lb_sentences_stored", "Sentences answered as stored.", |c| &c.stored),
     ("balanza_lb_sentences_invalid", "Sentences refused as faulty.", |c| &c.invalid),
@@ -43,6 +43,11 @@ const COUNTS: Counts = [
         |c| &c.moved_in_doubt,
     ),
     ("balanza_lb_sentences_looked_up", "Sentences about which the nodes were asked first.", |c| &c.looked_up),
+    (
+        "balanza_lb_sentences_found_twice",
+        "Sentences that were found on two nodes, sent there by two balancers.",
+        |c| &c.found_twice,
+    ),
     ("balanza_lb_copies_taken_back", "Second copies that nodes took back.", |c| &c.taken_back),
     ("balanza_lb_posts_repeated", "Posts repeated to the same node.", |c| &c.repeated),
     ("balanza_lb_posts", "Posts to nodes.", |c| &c.posts),

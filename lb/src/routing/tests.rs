@@ -23,6 +23,11 @@ impl World {
             world.routing.add(name, "http://127.0.0.1:1", at.now);
         }
         ["A", "B", "C"].into_iter().for_each(|name| world.hears(name));
+        // A node that this run meets first is fenced before it is up.
+        assert_eq!(world.state("A"), wire::NodeState::Down);
+        for (node, as_of) in world.routing.fleet.to_be_reconciled() {
+            world.routing.fleet.reconciled(node, as_of);
+        }
         world
     }
 
@@ -209,6 +214,20 @@ fn a_surely_unstored_sentence_moves_without_a_word() {
     let journey = Journey { tried: vec![world.key("A")], ..first() };
     assert_eq!(world.choose(&journey, None), "B");
     assert_eq!(world.routing.doubt.len(), 0);
+}
+
+#[test]
+fn beside_another_balancer_even_a_fresh_id_is_asked_for() {
+    let mut world = World::new();
+    let fresh = Sentence { id: clock::fresh_id(), is_clients: true, author: r#""a""#, sentence: r#""s""# };
+    let later = Moment { now: world.at.now + WARY, wall: clock::wall() };
+    assert!(!world.routing.may_be_repeat(&fresh, later));
+    let key = world.key("A");
+    let beside = Report { balancers: Some(2), ..report("first", 99, 0, 0) };
+    world.routing.reported(key, &beside, later.now);
+    assert!(world.routing.may_be_repeat(&fresh, later));
+    let alone = Moment { now: later.now + COMPANY, ..later };
+    assert!(!world.routing.may_be_repeat(&fresh, alone));
 }
 
 #[test]

@@ -1,0 +1,169 @@
+//! Looks for sentences that two balancers have sent to two nodes: a client that gave up on one balancer and repeats at
+//! another may be faster than its first post. While more than one balancer reads the reports of a node, every copy that a
+//! node stores is compared with what the others have stored of late; what lies twice is in doubt from then on. With one
+//! balancer nothing is done, for then every repeat passes by what it knows. Absent: which copy stays, and taking back,
+//! which are `doubt.rs`'s and `reconcile.rs`'s.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout};
+use wire::contract::MAX_BULK_ITEMS;
+use wire::{Copies, Date, Ids, Place, SentenceId};
+
+use crate::balancer::Balancer;
+use crate::clock;
+use crate::fleet::NodeKey;
+use crate::homes::Home;
+use crate::node_client::{NodeClient, Unanswered};
+
+/// How often the newest copies are read.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long a copy is compared with those that come.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Most copies kept for that, some 100 bytes each.
+const MOST: usize = 1_000_000;
+/// A node whose copies were not read for so long is asked about each of them at the others, since those may have left the
+/// window.
+const STALE: Duration = Duration::from_secs(20);
+/// How far back the first reading of a node goes, in microseconds; clocks differ.
+const FIRST_MICROS: i64 = 30_000_000;
+/// How far back each later one goes: where inserts run side by side, a copy can be stored behind a newer one.
+const OVERLAP_MICROS: i64 = 3_000_000;
+/// Time for one answer.
+const TIME: Duration = Duration::from_secs(3);
+
+/// Sweeps for as long as the balancer lives.
+pub(crate) async fn run(balancer: Arc<Balancer>) {
+    let mut sweep =
+        Sweep { balancer, readings: HashMap::new(), seen: HashMap::new(), order: VecDeque::new() };
+    loop {
+        sleep(EVERY).await;
+        if sweep.balancer.step(|routing| routing.has_company(clock::now())) {
+            sweep.round().await;
+        } else {
+            sweep.readings.clear();
+            sweep.seen.clear();
+            sweep.order.clear();
+        }
+    }
+}
+
+struct Sweep {
+    balancer: Arc<Balancer>,
+    readings: HashMap<Home, Reading>,
+    /// Where each copy of late lies.
+    seen: HashMap<SentenceId, Home>,
+    order: VecDeque<(Instant, SentenceId)>,
+}
+
+/// How far the copies of a place were read.
+struct Reading {
+    client: NodeClient,
+    newest: Date,
+    at: Instant,
+}
+
+/// A sentence that lies in two places.
+struct Twice(SentenceId, [Home; 2]);
+
+impl Sweep {
+    async fn round(&mut self) {
+        let now = clock::now();
+        while let Some((at, id)) = self.order.front().copied()
+            && (now.saturating_duration_since(at) > WINDOW || self.order.len() > MOST)
+        {
+            self.order.pop_front();
+            self.seen.remove(&id);
+        }
+        let (near, _) = self.balancer.step(|routing| routing.near_and_away(now));
+        let mut twice = Vec::new();
+        for (node, home) in &near {
+            let before = self.readings.remove(home);
+            let was_stale = before.as_ref().is_none_or(|read| now.saturating_duration_since(read.at) > STALE);
+            let first = || Reading {
+                client: NodeClient::default(),
+                newest: Date::from_unix_micros(clock::wall().unix_micros().saturating_sub(FIRST_MICROS)),
+                at: now,
+            };
+            let mut reading = before.unwrap_or_else(first);
+            // A node that does not answer is read from where it was, when it does.
+            if let Ok(fresh) = self.read(*node, *home, &mut reading, &mut twice).await {
+                reading.at = now;
+                if was_stale {
+                    self.ask_others(&near, *home, &fresh, &mut twice).await;
+                }
+            }
+            self.readings.insert(*home, reading);
+        }
+        if !twice.is_empty() {
+            let wall = clock::wall();
+            self.balancer.step(|routing| {
+                for Twice(id, homes) in &twice {
+                    routing.doubt.suspect(*id, homes, wall);
+                }
+            });
+            self.balancer.counters.found_twice.add(twice.len() as u64);
+            self.balancer.doubt_changed.notify_one();
+        }
+    }
+
+    /// Reads the newest copies of a node, page by page; gives those that are new here.
+    async fn read(
+        &mut self,
+        node: NodeKey,
+        home: Home,
+        reading: &mut Reading,
+        twice: &mut Vec<Twice>,
+    ) -> Result<Vec<SentenceId>, Unanswered> {
+        let gone = || Unanswered::Failed("it has left the fleet".to_owned());
+        let (_, endpoint) = self.balancer.node(node).ok_or_else(gone)?;
+        let from = reading.newest.unix_micros().saturating_sub(OVERLAP_MICROS);
+        let mut after = Place::new(Date::from_unix_micros(from), None);
+        let (mut fresh, now) = (Vec::new(), clock::now());
+        loop {
+            let path = format!("/sentences/ids?after={}&limit={MAX_BULK_ITEMS}", after.cursor());
+            let asked = reading.client.fetch::<Copies>(&self.balancer, &endpoint, &path);
+            let late = |_| Unanswered::Failed(format!("no answer to GET /sentences/ids within {TIME:?}"));
+            let Copies { copies } = timeout(TIME, asked).await.map_err(late)??;
+            for copy in &copies {
+                match self.seen.insert(copy.id, home) {
+                    Some(before) if before != home => twice.push(Twice(copy.id, [before, home])),
+                    Some(_) => {}
+                    None => {
+                        self.order.push_back((now, copy.id));
+                        fresh.push(copy.id);
+                    }
+                }
+            }
+            let Some(last) = copies.last().filter(|_| copies.len() == MAX_BULK_ITEMS) else {
+                reading.newest = copies.last().map_or(reading.newest, |last| last.date.max(reading.newest));
+                return Ok(fresh);
+            };
+            after = Place::new(last.date, Some(last.id));
+            reading.newest = last.date.max(reading.newest);
+        }
+    }
+
+    /// Asks the other nodes for copies that one node has stored since it was last read.
+    async fn ask_others(
+        &mut self,
+        near: &[(NodeKey, Home)],
+        home: Home,
+        fresh: &[SentenceId],
+        twice: &mut Vec<Twice>,
+    ) {
+        for (other, other_home) in near.iter().filter(|(_, other)| *other != home) {
+            let Some((_, endpoint)) = self.balancer.node(*other) else { continue };
+            let mut client = NodeClient::default();
+            for ids in fresh.chunks(MAX_BULK_ITEMS) {
+                let question = Ids { ids: ids.to_vec() };
+                let asked = client.ask::<Copies>(&self.balancer, &endpoint, "/sentences/held", &question);
+                // One that does not answer is read anew, and compares its own copies then.
+                let Ok(Ok(held)) = timeout(TIME, asked).await else { break };
+                twice.extend(held.copies.iter().map(|copy| Twice(copy.id, [*other_home, home])));
+            }
+        }
+    }
+}
