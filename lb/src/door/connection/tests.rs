@@ -249,6 +249,25 @@ fn drops_of_a_head_do_not_put_its_deadline_off() {
     });
 }
 
+#[test]
+fn reading_in_drops_does_not_hold_an_answer_back() {
+    hold_time(async {
+        let (mut client, listener) = Client::new(64);
+        listener.store_everything();
+        client.send(&post(&"x".repeat(60_000), "")).await;
+        let limit = client.world.worker.client_limits.write_timeout;
+        let (mut drop, mut n_drops) = ([0; 64], 0);
+        while client.left.borrow().is_none() {
+            n_drops += 1;
+            assert!(n_drops < 2 * limit.as_secs(), "it goes on and on");
+            client.from.read_exact(&mut drop).await.ok();
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(client.left.borrow().as_deref(), Some("gone"));
+        assert!(n_drops >= limit.as_secs() - 1, "{n_drops}");
+    });
+}
+
 /// What a client is told who has sent `sent` when the program ends, before the node answers and after, and who then sends
 /// `more`, and once all time is over.
 fn check_stop(sent: &str, more: &str, expected: [&str; 3]) {
