@@ -25,10 +25,15 @@ impl World {
         ["A", "B", "C"].into_iter().for_each(|name| world.hears(name));
         // A node that this run meets first is fenced before it is up.
         assert_eq!(world.state("A"), wire::NodeState::Down);
-        for (node, as_of) in world.routing.fleet.to_be_reconciled() {
-            world.routing.fleet.reconciled(node, as_of);
-        }
+        world.reconcile();
         world
+    }
+
+    /// Every node that can be asked for what is in doubt was asked.
+    fn reconcile(&mut self) {
+        for (node, as_of) in self.routing.fleet.to_be_reconciled() {
+            self.routing.fleet.reconciled(node, as_of);
+        }
     }
 
     /// The node reports, twice, so that it is up unless sentences in doubt keep it from that.
@@ -150,6 +155,7 @@ fn a_node_that_left_may_come_back_with_what_it_holds() {
     world.routing.add("C", "http://127.0.0.1:3", world.at.now);
     world.hears("C");
     assert_eq!(world.state("C"), wire::NodeState::Down, "it is asked first");
+    world.reconcile();
     let (_, away) = world.routing.near_and_away(world.at.now + REMEMBERED);
     assert!(away.is_empty(), "a node that left for good is forgotten in the end: {away:?}");
 }
