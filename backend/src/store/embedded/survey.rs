@@ -97,11 +97,11 @@ pub(super) fn survey(file: &File) -> Result<Survey, NoSurvey> {
     }
     let pages = Pages { file, bytes, geometry: head.geometry.ok_or(NoSurvey::Sizes)? };
     let [newest, before] = head.in_order();
-    let found = pages.read(&newest, &mut |_| {});
+    let found = pages.read(&newest, &mut None);
     if (newest.sound && found.is_whole()) || head.two_phase || !before.sound {
         return Ok(found);
     }
-    let older = pages.read(&before, &mut |_| {});
+    let older = pages.read(&before, &mut None);
     // The engine goes back only to what is whole.
     Ok(if older.is_whole() { Survey { fell_back: true, ..older } } else { found })
 }
@@ -112,12 +112,12 @@ pub(super) fn salvage(file: &File, mut each: impl FnMut(StoredSentence)) -> Resu
     let pages = Pages { file, bytes, geometry: head.geometry.unwrap_or(Geometry::USUAL) };
     // A root carries the checksum of its page, so that the slot's own is not needed, and the tree tells how new it is.
     let readable = head.in_order().map(|slot| {
-        let found = pages.read(&slot, &mut |_| {});
+        let found = pages.read(&slot, &mut None);
         (found.commits, found.documents, slot)
     });
     let [first, second] = readable;
     let (.., newest) = if (second.0, second.1) > (first.0, first.1) { second } else { first };
-    Ok(pages.read(&newest, &mut each))
+    Ok(pages.read(&newest, &mut Some(&mut each)))
 }
 
 fn head(file: &File) -> Result<(Head, u64), NoSurvey> {
@@ -140,12 +140,15 @@ struct Pages<'f> {
     geometry: Geometry,
 }
 
+/// What is done with each document; nothing where they are only counted.
+type Each<'e> = Option<&'e mut dyn FnMut(StoredSentence)>;
+
 /// What is done with each row.
 type Visit<'v> = &'v mut dyn FnMut(&mut Survey, &[u8], &[u8]);
 
 impl Pages<'_> {
     /// Everything that hangs on one commit.
-    fn read(&self, slot: &Slot, each: &mut dyn FnMut(StoredSentence)) -> Survey {
+    fn read(&self, slot: &Slot, each: &mut Each<'_>) -> Survey {
         let mut survey = Survey::default();
         if !slot.sound {
             survey.damage(|| "the mark of the newest commit does not read back".to_owned());
@@ -273,16 +276,18 @@ struct Tree<'w, 'v> {
     rows: u64,
 }
 
-fn document(survey: &mut Survey, key: &[u8], value: &[u8], each: &mut dyn FnMut(StoredSentence)) {
+fn document(survey: &mut Survey, key: &[u8], value: &[u8], each: &mut Each<'_>) {
     let Some(key) = layout::array::<24>(key, 0) else {
         return survey.damage(|| "a document has no place".to_owned());
     };
-    match layout::document(&key, value) {
-        Some(document) => {
+    match layout::decode(&key, value) {
+        Some((author, _)) => {
             survey.documents = survey.documents.saturating_add(1);
             survey.places.add(&key);
-            survey.authors_of_documents.add(&layout::author_key(&document.author, &key));
-            each(document);
+            survey.authors_of_documents.add(&layout::author_key(author, &key));
+            if let (Some(each), Some(document)) = (each, layout::document(&key, value)) {
+                each(document);
+            }
         }
         None => survey.damage(|| format!("document {} is not what was written", place_of(&key))),
     }

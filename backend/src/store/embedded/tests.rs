@@ -20,12 +20,18 @@ use crate::store::Outcome;
 #[derive(Debug, Default)]
 struct Fate {
     full: AtomicBool,
-    /// Whether a sync waits.
+    /// Whether syncs and views wait.
     held: parking_lot::Mutex<bool>,
     released: Condvar,
 }
 
 impl Fate {
+    /// Waits while the disk is held.
+    fn wait(&self) {
+        let mut held = self.held.lock();
+        self.released.wait_while(&mut held, |held| *held);
+    }
+
     fn hold(&self, held: bool) {
         *self.held.lock() = held;
         self.released.notify_all();
@@ -58,6 +64,7 @@ impl Medium for FailingMedium {
     }
 
     fn view(&self) -> Result<Database, DatabaseError> {
+        self.fate.wait();
         medium::view_of(File::open(&self.path)?)
     }
 
@@ -88,8 +95,7 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> Result<(), Error> {
         self.room()?;
-        let mut held = self.fate.held.lock();
-        self.fate.released.wait_while(&mut held, |held| *held);
+        self.fate.wait();
         self.file.sync_data()
     }
 
@@ -184,20 +190,28 @@ async fn a_fence_waits_for_an_insert_in_the_store_that_nobody_waits_for() {
     store.close().await;
 }
 
-/// A commit that failed may have reached the disk, which only the next opening tells: so long the fence is not through.
+/// A commit that failed may have reached the disk, which only a look at the file tells: so long the fence is not through.
 #[tokio::test]
 async fn a_fence_waits_until_it_is_known_what_a_failed_commit_has_stored() {
     let dir = tempfile::tempdir().unwrap();
     let fate = Arc::<Fate>::default();
     let store = store_on(&dir.path().join(FILE_NAME), &fate);
     let fence = Fence::new(7);
+    let entries = sentence();
+    let ids = vec![entries[0].sentence.id];
     fate.full.store(true, Ordering::SeqCst);
-    let failed = store.insert(sentence(), fence.enter(Some(7)).unwrap()).await.unwrap_err();
+    fate.hold(true);
+    let failed = store.insert(entries, fence.enter(Some(7)).unwrap()).await.unwrap_err();
     assert!(matches!(failed, StoreError::Unavailable { ambiguous: true, .. }), "{failed}");
     let mut raised = Box::pin(fence.raise());
     assert_eq!(futures_util::poll!(&mut raised), Poll::Pending);
-    fate.full.store(false, Ordering::SeqCst);
+    // The disk stays full: to be seen, the file need not be written.
+    fate.hold(false);
     assert_eq!(tokio::time::timeout(Duration::from_secs(30), raised).await, Ok(8));
+    let seen = store.held(ids.clone()).await.unwrap();
+    fate.full.store(false, Ordering::SeqCst);
+    until(&store, |state| state.fault.is_none()).await;
+    assert_eq!(store.held(ids).await.unwrap(), seen, "what is seen behind the fence stays");
     store.close().await;
 }
 

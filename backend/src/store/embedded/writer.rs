@@ -144,7 +144,7 @@ pub(super) struct Writer {
     pub(super) newest: Option<Date>,
     /// Commits of the store so far.
     pub(super) commits: u64,
-    /// The passes of inserts of which only the next opening tells whether they are stored.
+    /// The passes of inserts of which only the next look at the file tells whether they are stored.
     pub(super) in_doubt: Vec<Pass>,
 }
 
@@ -267,14 +267,18 @@ impl Writer {
     }
 
     /// Lets the database be read as it is on the disk. Where that cannot be, reads tell why the store takes no writes.
-    fn view(&self) {
-        self.shared.change(|| match engine::at_work(|| self.medium.view()) {
-            Ok(view) => (Some(view), ()),
+    fn view(&mut self) {
+        let viewed = self.shared.change(|| match engine::at_work(|| self.medium.view()) {
+            Ok(view) => (Some(view), true),
             Err(error) => {
                 tracing::error!(%error, "the store cannot be read either");
-                (None, ())
+                (None, false)
             }
         });
+        // What a failed commit has left in the file is seen now, and the next opening sees the same.
+        if viewed {
+            self.in_doubt.clear();
+        }
     }
 
     fn reopen(&mut self) -> Result<u64, String> {
