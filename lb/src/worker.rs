@@ -281,6 +281,12 @@ impl Worker {
         reply.settle(Err(why));
     }
 
+    /// The longest that any node took for an answer, of late.
+    fn slowest_answer(&self) -> Duration {
+        let lanes = self.lanes.borrow();
+        lanes.iter().flatten().filter_map(|lane| lane.slowest_answer()).max().unwrap_or_default()
+    }
+
     /// The lane of a node; it begins here.
     fn lane(self: &Rc<Self>, key: NodeKey) -> Option<Rc<Lane>> {
         let slot = usize::try_from(key.slot).ok()?;

@@ -68,7 +68,7 @@ pub(super) struct Lane {
     /// The place where its sentences lie, once something was posted.
     home: Cell<Option<Home>>,
     /// The longest that the node took for an answer, of late.
-    slowest: Cell<Duration>,
+    slowest: Cell<Option<Duration>>,
     /// What the node understands, once it has answered a post.
     protocol: Cell<Option<Protocol>>,
     worker: Rc<Worker>,
@@ -90,7 +90,7 @@ impl Lane {
             waker: RefCell::default(),
             retired: Cell::new(false),
             home: Cell::default(),
-            slowest: Cell::new(delivery::USUAL),
+            slowest: Cell::default(),
             protocol: Cell::default(),
             worker: Rc::clone(worker),
         });
@@ -107,6 +107,11 @@ impl Lane {
     /// The node's name.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The longest that the node took for an answer, of late.
+    pub(super) fn slowest_answer(&self) -> Option<Duration> {
+        self.slowest.get()
     }
 
     /// Whether the queue takes another sentence.
