@@ -131,9 +131,13 @@ fn everything_but_plain_posts_has_threads_of_its_own() {
     for (flags, expected) in [(&[][..], 1), (&["--http-threads", "3"][..], 3)] {
         let lb = Balancer::start(&[&a], flags);
         assert_eq!(lb.get("/fleet").status, 200);
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", lb.program.pid())).unwrap();
-        let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
-        assert_eq!(names.filter(|name| name.starts_with("http-")).count(), expected, "{flags:?}");
+        let count = || {
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", lb.program.pid())).unwrap();
+            let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+            names.filter(|name| name.starts_with("http-")).count()
+        };
+        // A thread takes its name once it runs.
+        until(&format!("{expected} threads with {flags:?}"), || count() == expected);
     }
 }
 
