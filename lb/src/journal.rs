@@ -2,7 +2,7 @@
 //! down before it is sent to the second, so that a balancer that dies in between still knows what to mend. Nothing is
 //! written while nothing is in doubt. Absent: what the records say; files, which are the log's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::oneshot;
 use wal::{AppendError, Log, OpenError, Options};
@@ -17,6 +17,11 @@ const MAX_BYTES: u64 = 256 << 20;
 const SMALL: u64 = 4 << 20;
 /// What a sentence in doubt takes of a record, in bytes: an id, a date and a few places.
 const SENTENCE_BYTES: u64 = 32;
+
+/// Where the journal of a balancer with this data directory lies.
+pub(crate) fn directory(data_dir: &Path) -> PathBuf {
+    data_dir.join(FOLDER)
+}
 
 /// Why a record is not on disk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +54,7 @@ impl Journal {
     pub(crate) fn open(data_dir: Option<&Path>) -> Result<(Self, Vec<Vec<u8>>), OpenError> {
         let Some(data_dir) = data_dir else { return Ok((Self(None), Vec::new())) };
         let options = Options { max_bytes: MAX_BYTES, ..Options::default() };
-        let (log, records) = Log::open(&data_dir.join(FOLDER), options)?;
+        let (log, records) = Log::open(&directory(data_dir), options)?;
         Ok((Self(Some(log)), records))
     }
 
@@ -80,3 +85,6 @@ impl Journal {
 }
 
 type Tell = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
+
+#[cfg(test)]
+mod tests;

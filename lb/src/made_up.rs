@@ -1,8 +1,9 @@
 //! A network in memory for tests, and what a test needs to be a node on it: it listens on a host, accepts connections,
 //! reads requests and says what it likes. The test is the node, so that what is asked and what is answered stand in one
-//! place, in their order. `world` puts a balancer and a worker before it. Absent: faults drawn at random, which are
+//! place, in their order. `world` puts a balancer and a worker before it; a `holder` answers questions by itself. Absent: faults drawn at random, which are
 //! `simulation`'s; sockets.
 
+mod holder;
 mod world;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use wire::{Date, RawSentence, Report, Source};
 
 use crate::endpoint::Endpoint;
 use crate::network::{Network, Stream};
-pub(crate) use world::{AUTHORIZATION, World, hold_time, told};
+pub(crate) use holder::{Failing, Holder, read_json, to_json};
+pub(crate) use world::{AUTHORIZATION, World, hold_time, in_real_time, told, until};
 
 /// Bytes that a connection carries before its writer has to wait.
 pub(crate) const ROOM: usize = 64 * 1024;

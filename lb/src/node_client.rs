@@ -1,5 +1,8 @@
-//! Asks one node over HTTP/1.1, on whatever stream the network gives, and keeps the connection while the node does.
+//! Asks nodes over HTTP/1.1, on whatever stream the network gives, and keeps each connection while its node does.
 //! Absent: what is asked, and how long it may take; posts of sentences, which are a lane's.
+
+use std::collections::HashMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -7,12 +10,15 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use wire::contract::BALANCER_HEADER;
 
 use crate::balancer::Balancer;
 use crate::endpoint::Endpoint;
+use crate::fleet::NodeKey;
 use crate::network::{NoConnection, connect_within};
 
 /// Longest answer to a question, in bytes: ten thousand copies, each with room for other writings of the same.
@@ -32,6 +38,68 @@ pub(crate) enum Unanswered {
     Status(StatusCode),
 }
 
+/// Connections to nodes, for questions that are answered whole and in JSON.
+#[derive(Default)]
+pub(crate) struct NodeClients(Mutex<HashMap<NodeKey, NodeClient>>);
+
+impl NodeClients {
+    /// Posts `question` to `path` of the node; the answer must be there within `time`.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        balancer: &Balancer,
+        node: NodeKey,
+        path: &str,
+        question: &impl Serialize,
+        time: Duration,
+    ) -> Result<T, Unanswered> {
+        let body = serde_json::to_vec(question).map_err(|error| Unanswered::Failed(error.to_string()))?;
+        self.exchange(balancer, node, Method::POST, path, body.into(), time).await
+    }
+
+    /// Asks the node for `path`; the answer must be there within `time`.
+    pub(crate) async fn fetch<T: DeserializeOwned>(
+        &self,
+        balancer: &Balancer,
+        node: NodeKey,
+        path: &str,
+        time: Duration,
+    ) -> Result<T, Unanswered> {
+        self.exchange(balancer, node, Method::GET, path, Bytes::new(), time).await
+    }
+
+    /// Ends the connections to nodes that have left the fleet.
+    pub(crate) fn leave_gone(&self, balancer: &Balancer) {
+        let mut clients = self.0.lock();
+        balancer.step(|routing| clients.retain(|node, _| routing.fleet.node(*node).is_some()));
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        balancer: &Balancer,
+        node: NodeKey,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        time: Duration,
+    ) -> Result<T, Unanswered> {
+        let gone = || Unanswered::Failed("it has left the fleet".to_owned());
+        let (_, endpoint) = balancer.node(node).ok_or_else(gone)?;
+        // Whoever asks the same node meanwhile does so over another connection.
+        let mut client = self.0.lock().remove(&node).unwrap_or_default();
+        let exchange = async {
+            let (method, accept) = (method.clone(), "application/json");
+            read(client.send(balancer, &endpoint, method, path, accept, body).await?).await
+        };
+        let late = |_| {
+            let route = path.split('?').next().unwrap_or_default();
+            Unanswered::Failed(format!("no answer to {method} {route} within {time:?}"))
+        };
+        let answer = timeout(time, exchange).await.map_err(late)??;
+        self.0.lock().insert(node, client);
+        Ok(answer)
+    }
+}
+
 /// The connection to one node.
 #[derive(Default)]
 pub(crate) struct NodeClient {
@@ -48,30 +116,6 @@ impl NodeClient {
         accept: &str,
     ) -> Result<Response<Incoming>, Unanswered> {
         self.send(balancer, endpoint, Method::GET, path, accept, Bytes::new()).await
-    }
-
-    /// Asks the node for `path`, and reads the answer as JSON.
-    pub(crate) async fn fetch<T: DeserializeOwned>(
-        &mut self,
-        balancer: &Balancer,
-        endpoint: &Endpoint,
-        path: &str,
-    ) -> Result<T, Unanswered> {
-        read(self.get(balancer, endpoint, path, "application/json").await?).await
-    }
-
-    /// Posts `question` as JSON to `path`, and reads the answer as JSON.
-    pub(crate) async fn ask<T: DeserializeOwned>(
-        &mut self,
-        balancer: &Balancer,
-        endpoint: &Endpoint,
-        path: &str,
-        question: &impl Serialize,
-    ) -> Result<T, Unanswered> {
-        let body = serde_json::to_vec(question).map_err(|error| Unanswered::Failed(error.to_string()))?;
-        let answered =
-            self.send(balancer, endpoint, Method::POST, path, "application/json", body.into()).await?;
-        read(answered).await
     }
 
     async fn send(

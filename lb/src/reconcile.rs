@@ -8,16 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tokio::time::{sleep, timeout};
-use wire::{Copies, Fenced, Ids, SentenceId, StoreId, StoredCopy};
+use tokio::time::sleep;
+use wire::{Copies, Date, Fenced, Ids, SentenceId, StoreId, StoredCopy};
 
 use crate::balancer::Balancer;
 use crate::doubt::{Answer, judge};
 use crate::fleet::{Node, NodeKey};
 use crate::homes::Home;
-use crate::node_client::{NodeClient, Unanswered};
+use crate::node_client::NodeClients;
 
 /// Most sentences that are asked about at once.
 const AT_ONCE: usize = 4_096;
@@ -32,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reconciles for as long as the balancer lives.
 pub(crate) async fn run(balancer: Arc<Balancer>) {
-    let mut reconciler = Reconciler { balancer: Arc::clone(&balancer), clients: HashMap::new() };
+    let reconciler = Reconciler { balancer: Arc::clone(&balancer), clients: NodeClients::default() };
     loop {
         tokio::select! {
             biased;
@@ -58,12 +56,12 @@ struct Place {
 
 struct Reconciler {
     balancer: Arc<Balancer>,
-    clients: HashMap<NodeKey, NodeClient>,
+    clients: NodeClients,
 }
 
 impl Reconciler {
     /// Does all that can be done now.
-    async fn round(&mut self) -> Result<(), NoAnswer> {
+    async fn round(&self) -> Result<(), NoAnswer> {
         let mut all = Ok(());
         for (node, as_of) in self.balancer.step(|routing| routing.fleet.to_be_reconciled()) {
             // One node that does not answer keeps no other from coming back.
@@ -78,14 +76,15 @@ impl Reconciler {
             }
             self.look_at(&due, None).await?;
         }
+        self.clients.leave_gone(&self.balancer);
         self.balancer.compact_journal().await;
         all
     }
 
     /// Fences a node that is back and asks for everything that may lie on it.
-    async fn reconcile(&mut self, node: NodeKey, as_of: u64) -> Result<(), NoAnswer> {
-        let name = self.balancer.node(node).map(|(name, _)| name).unwrap_or_default();
-        let fenced = self.ask::<Fenced>(node, "/fence", &Ids::default(), FENCE_TIME).await;
+    async fn reconcile(&self, node: NodeKey, as_of: u64) -> Result<(), NoAnswer> {
+        let name = self.name(node);
+        let fenced = self.clients.ask(&self.balancer, node, "/fence", &Ids::default(), FENCE_TIME).await;
         let Fenced { fence } = fenced.map_err(|error| {
             tracing::warn!(node = name, %error, "a node cannot be fenced; it is asked again");
             let why = format!("it cannot be fenced: {error}");
@@ -108,7 +107,7 @@ impl Reconciler {
 
     /// Asks the places of these sentences, takes back what lies there twice, and notes what is settled. Gives the number
     /// of copies taken back.
-    async fn look_at(&mut self, ids: &[SentenceId], back: Option<NodeKey>) -> Result<u64, NoAnswer> {
+    async fn look_at(&self, ids: &[SentenceId], back: Option<NodeKey>) -> Result<u64, NoAnswer> {
         let (sentences, places) = self.balancer.step(|routing| {
             let at_rest = |id: &SentenceId| Some((*id, routing.doubt.at_rest(*id)?.to_vec()));
             let sentences: Vec<(SentenceId, Vec<Home>)> = ids.iter().filter_map(at_rest).collect();
@@ -181,50 +180,46 @@ impl Reconciler {
 
     /// What each place holds of the sentences that may lie there. A node that does not answer is left out.
     async fn ask_places(
-        &mut self,
+        &self,
         sentences: &[(SentenceId, Vec<Home>)],
         places: &[Place],
-    ) -> HashMap<NodeKey, HashMap<SentenceId, wire::Date>> {
-        let mut clients = std::mem::take(&mut self.clients);
+    ) -> HashMap<NodeKey, HashMap<SentenceId, Date>> {
         let questions = places.iter().filter_map(|place| {
             let of_place = sentences.iter().filter(|(_, homes)| homes.contains(&place.home));
             let ids: Vec<SentenceId> = of_place.map(|(id, _)| *id).collect();
-            (!ids.is_empty()).then(|| {
-                let client = clients.remove(&place.node).unwrap_or_default();
-                ask_alone::<Copies>(&self.balancer, place.node, client, "/sentences/held", Ids { ids })
-            })
+            (!ids.is_empty()).then(|| self.ask_place(place.node, Ids { ids }))
         });
-        let answers = join_all(questions.collect::<Vec<_>>()).await;
-        let mut held = HashMap::new();
-        for (node, answer) in answers {
-            match answer {
-                Ok((copies, client)) => {
-                    clients.insert(node, client);
-                    held.insert(node, copies.copies.into_iter().map(|copy| (copy.id, copy.date)).collect());
-                }
-                Err(error) => {
-                    let name = self.balancer.node(node).map(|(name, _)| name).unwrap_or_default();
-                    tracing::warn!(node = name, %error, "a node does not say which sentences it holds");
-                    self.balancer.step(|routing| routing.fleet.must_reconcile(node));
-                }
+        let answers = join_all(questions).await;
+        answers.into_iter().flatten().collect()
+    }
+
+    /// Which of these sentences a node holds, each with the date of its copy; `None` when it does not say.
+    async fn ask_place(&self, node: NodeKey, question: Ids) -> Option<(NodeKey, HashMap<SentenceId, Date>)> {
+        match self.clients.ask(&self.balancer, node, "/sentences/held", &question, TIME).await {
+            Ok(Copies { copies }) => {
+                Some((node, copies.into_iter().map(|copy| (copy.id, copy.date)).collect()))
+            }
+            Err(error) => {
+                let name = self.name(node);
+                tracing::warn!(node = name, %error, "a node does not say which sentences it holds");
+                self.balancer.step(|routing| routing.fleet.must_reconcile(node));
+                None
             }
         }
-        self.clients = clients;
-        held
     }
 
     /// Has nodes take back copies; gives the ids that each took back.
     async fn take_back(
-        &mut self,
+        &self,
         wanted: BTreeMap<NodeKey, Vec<StoredCopy>>,
     ) -> HashMap<NodeKey, HashSet<SentenceId>> {
         let mut taken = HashMap::new();
         for (node, copies) in wanted {
-            let (question, n) = (Copies { copies }, taken.len());
-            match self.ask::<Ids>(node, "/sentences/retract", &question, TIME).await {
+            let (n, question) = (copies.len(), Copies { copies });
+            match self.clients.ask(&self.balancer, node, "/sentences/retract", &question, TIME).await {
                 Ok(Ids { ids }) => drop(taken.insert(node, ids.into_iter().collect())),
                 Err(error) => {
-                    let name = self.balancer.node(node).map(|(name, _)| name).unwrap_or_default();
+                    let name = self.name(node);
                     tracing::warn!(node = name, copies = n, %error, "a node does not take back second copies");
                 }
             }
@@ -232,40 +227,10 @@ impl Reconciler {
         taken
     }
 
-    async fn ask<T: DeserializeOwned>(
-        &mut self,
-        node: NodeKey,
-        path: &str,
-        question: &impl Serialize,
-        time: Duration,
-    ) -> Result<T, Unanswered> {
-        let gone = || Unanswered::Failed("it has left the fleet".to_owned());
-        let (_, endpoint) = self.balancer.node(node).ok_or_else(gone)?;
-        let mut client = self.clients.remove(&node).unwrap_or_default();
-        let asked = client.ask(&self.balancer, &endpoint, path, question);
-        let late = |_| Unanswered::Failed(format!("no answer to POST {path} within {time:?}"));
-        let answer = timeout(time, asked).await.map_err(late)??;
-        self.clients.insert(node, client);
-        Ok(answer)
+    /// What the node is called in the log.
+    fn name(&self, node: NodeKey) -> String {
+        self.balancer.node(node).map(|(name, _)| name).unwrap_or_default()
     }
-}
-
-/// Asks one node with a client of its own, which it gives back.
-async fn ask_alone<T: DeserializeOwned>(
-    balancer: &Balancer,
-    node: NodeKey,
-    mut client: NodeClient,
-    path: &str,
-    question: Ids,
-) -> (NodeKey, Result<(T, NodeClient), Unanswered>) {
-    let asked = async {
-        let gone = || Unanswered::Failed("it has left the fleet".to_owned());
-        let (_, endpoint) = balancer.node(node).ok_or_else(gone)?;
-        client.ask(balancer, &endpoint, path, &question).await
-    };
-    let answered = timeout(TIME, asked).await;
-    let late = Unanswered::Failed(format!("no answer to POST {path} within {TIME:?}"));
-    (node, answered.unwrap_or(Err(late)).map(|answer| (answer, client)))
 }
 
 /// The places that can be asked. A node that is not reconciled says nothing final: what was posted to it before may still
@@ -276,3 +241,6 @@ fn places(nodes: &[Node], back: Option<NodeKey>) -> Vec<Place> {
     let place = |node: &Node| Some(Place { node: node.key, home: node.home?, store: node.store? });
     nodes.iter().filter(is_final).filter_map(place).collect()
 }
+
+#[cfg(test)]
+mod tests;

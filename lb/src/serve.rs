@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use crate::balancer::Balancer;
 use crate::clock;
 use crate::config::{Config, NodeConfig};
 use crate::door::{self, Rewound};
+use crate::doubt::Unreadable;
 use crate::http::FullServer;
-use crate::journal::Journal;
+use crate::journal::{self, Journal};
 use crate::network::Tcp;
 use crate::reconcile;
 use crate::sweep;
@@ -56,9 +58,11 @@ pub async fn run(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     let seed = u64::try_from(clock::wall().unix_micros()).unwrap_or(1);
-    let journal = Journal::open(config.data_dir.as_deref()).map_err(io::Error::other)?;
+    let journal = Journal::open(config.data_dir.as_deref());
+    // In its own words alone: they name the cause, which would be told again as one.
+    let journal = journal.map_err(|error| io::Error::other(error.to_string()))?;
     let balancer = Balancer::new(&config, Box::new(Tcp), journal, seed, clock::now());
-    let (balancer, mut turns) = balancer.map_err(io::Error::other)?;
+    let (balancer, mut turns) = balancer.map_err(|error| unreadable(&error, config.data_dir.as_deref()))?;
     let mut watches = Watches::new(Arc::clone(&balancer), config.poll_interval);
     let mut first_reports = watches.follow();
     tokio::spawn(reconcile::run(Arc::clone(&balancer)));
@@ -116,6 +120,15 @@ async fn serve_last(waiting: Vec<std::net::TcpStream>, full_server: &FullServer)
     });
     let served = join_all(streams.map(|stream| full_server.serve(Rewound::new(Vec::new(), stream))));
     tokio::time::timeout(Duration::from_secs(LAST_REQUESTS_SECS), served).await.ok();
+}
+
+/// What is told of a journal with records that mean nothing to this program.
+fn unreadable(error: &Unreadable, data_dir: Option<&Path>) -> io::Error {
+    let directory = journal::directory(data_dir.unwrap_or(Path::new("")));
+    io::Error::other(format!(
+        "{error}. The journal is in {}: start the program that wrote it, or move it away to begin without its records",
+        directory.display()
+    ))
 }
 
 /// Serves the listener on threads of its own, each with its worker.

@@ -8,21 +8,21 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use wire::contract::MAX_BULK_ITEMS;
-use wire::{Copies, Date, Ids, Place, SentenceId};
+use wire::{Copies, Date, Ids, Place, SentenceId, StoredCopy};
 
 use crate::balancer::Balancer;
 use crate::clock;
 use crate::fleet::NodeKey;
 use crate::homes::Home;
-use crate::node_client::{NodeClient, Unanswered};
+use crate::node_client::{NodeClients, Unanswered};
 
 /// How often the newest copies are read.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long a copy is compared with those that come.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Most copies kept for that, some 100 bytes each.
+/// Most sentences kept for that, some 150 bytes each.
 const MOST: usize = 1_000_000;
 /// A node whose copies were not read for so long is asked about each of them at the others, since those may have left the
 /// window.
@@ -36,13 +36,19 @@ const TIME: Duration = Duration::from_secs(3);
 
 /// Sweeps for as long as the balancer lives.
 pub(crate) async fn run(balancer: Arc<Balancer>) {
-    let mut sweep =
-        Sweep { balancer, readings: HashMap::new(), seen: HashMap::new(), order: VecDeque::new() };
+    let mut sweep = Sweep {
+        balancer,
+        clients: NodeClients::default(),
+        readings: HashMap::new(),
+        seen: HashMap::new(),
+        order: VecDeque::new(),
+    };
     loop {
         sleep(EVERY).await;
         if sweep.balancer.step(|routing| routing.has_company(clock::now())) {
             sweep.round().await;
         } else {
+            sweep.clients = NodeClients::default();
             sweep.readings.clear();
             sweep.seen.clear();
             sweep.order.clear();
@@ -52,15 +58,16 @@ pub(crate) async fn run(balancer: Arc<Balancer>) {
 
 struct Sweep {
     balancer: Arc<Balancer>,
+    clients: NodeClients,
     readings: HashMap<Home, Reading>,
-    /// Where each copy of late lies.
-    seen: HashMap<SentenceId, Home>,
+    /// The copies of each sentence of late: where each was seen, and its date. A copy that was taken back and stored anew
+    /// has another.
+    seen: HashMap<SentenceId, Vec<(Home, Date)>>,
     order: VecDeque<(Instant, SentenceId)>,
 }
 
 /// How far the copies of a place were read.
 struct Reading {
-    client: NodeClient,
     newest: Date,
     at: Instant,
 }
@@ -71,6 +78,7 @@ struct Twice(SentenceId, [Home; 2]);
 impl Sweep {
     async fn round(&mut self) {
         let now = clock::now();
+        self.clients.leave_gone(&self.balancer);
         while let Some((at, id)) = self.order.front().copied()
             && (now.saturating_duration_since(at) > WINDOW || self.order.len() > MOST)
         {
@@ -83,7 +91,6 @@ impl Sweep {
             let before = self.readings.remove(home);
             let was_stale = before.as_ref().is_none_or(|read| now.saturating_duration_since(read.at) > STALE);
             let first = || Reading {
-                client: NodeClient::default(),
                 newest: Date::from_unix_micros(clock::wall().unix_micros().saturating_sub(FIRST_MICROS)),
                 at: now,
             };
@@ -117,26 +124,13 @@ impl Sweep {
         reading: &mut Reading,
         twice: &mut Vec<Twice>,
     ) -> Result<Vec<SentenceId>, Unanswered> {
-        let gone = || Unanswered::Failed("it has left the fleet".to_owned());
-        let (_, endpoint) = self.balancer.node(node).ok_or_else(gone)?;
         let from = reading.newest.unix_micros().saturating_sub(OVERLAP_MICROS);
         let mut after = Place::new(Date::from_unix_micros(from), None);
-        let (mut fresh, now) = (Vec::new(), clock::now());
+        let mut fresh = Vec::new();
         loop {
             let path = format!("/sentences/ids?after={}&limit={MAX_BULK_ITEMS}", after.cursor());
-            let asked = reading.client.fetch::<Copies>(&self.balancer, &endpoint, &path);
-            let late = |_| Unanswered::Failed(format!("no answer to GET /sentences/ids within {TIME:?}"));
-            let Copies { copies } = timeout(TIME, asked).await.map_err(late)??;
-            for copy in &copies {
-                match self.seen.insert(copy.id, home) {
-                    Some(before) if before != home => twice.push(Twice(copy.id, [before, home])),
-                    Some(_) => {}
-                    None => {
-                        self.order.push_back((now, copy.id));
-                        fresh.push(copy.id);
-                    }
-                }
-            }
+            let Copies { copies } = self.clients.fetch(&self.balancer, node, &path, TIME).await?;
+            fresh.extend(copies.iter().filter(|copy| self.see(copy, home, twice)).map(|copy| copy.id));
             let Some(last) = copies.last().filter(|_| copies.len() == MAX_BULK_ITEMS) else {
                 reading.newest = copies.last().map_or(reading.newest, |last| last.date.max(reading.newest));
                 return Ok(fresh);
@@ -155,15 +149,36 @@ impl Sweep {
         twice: &mut Vec<Twice>,
     ) {
         for (other, other_home) in near.iter().filter(|(_, other)| *other != home) {
-            let Some((_, endpoint)) = self.balancer.node(*other) else { continue };
-            let mut client = NodeClient::default();
             for ids in fresh.chunks(MAX_BULK_ITEMS) {
                 let question = Ids { ids: ids.to_vec() };
-                let asked = client.ask::<Copies>(&self.balancer, &endpoint, "/sentences/held", &question);
+                let asked =
+                    self.clients.ask(&self.balancer, *other, "/sentences/held", &question, TIME).await;
                 // One that does not answer is read anew, and compares its own copies then.
-                let Ok(Ok(held)) = timeout(TIME, asked).await else { break };
-                twice.extend(held.copies.iter().map(|copy| Twice(copy.id, [*other_home, home])));
+                let Ok(Copies { copies }) = asked else { break };
+                for copy in &copies {
+                    self.see(copy, *other_home, twice);
+                }
             }
         }
     }
+
+    /// Notes a copy, and that it is a second one where it is. Gives whether it was not seen yet.
+    fn see(&mut self, copy: &StoredCopy, home: Home, twice: &mut Vec<Twice>) -> bool {
+        let seen = self.seen.entry(copy.id).or_default();
+        if seen.contains(&(home, copy.date)) {
+            return false;
+        }
+        if seen.is_empty() {
+            self.order.push_back((clock::now(), copy.id));
+        }
+        if let Some((other, _)) = seen.iter().find(|(other, _)| *other != home) {
+            twice.push(Twice(copy.id, [*other, home]));
+        }
+        seen.retain(|(other, _)| *other != home);
+        seen.push((home, copy.date));
+        true
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,6 +75,7 @@ impl Worker {
             ticks.tick().await;
             self.clock.tick(clock::http_date(), self.balancer.is_stopping());
             self.retire_lanes();
+            self.lookup.leave_gone(&self.balancer);
         }
     }
 

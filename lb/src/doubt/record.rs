@@ -55,7 +55,7 @@ pub(super) fn write<'a>(
 pub(super) fn read(record: &[u8], homes: &mut Homes) -> Result<Vec<(SentenceId, Option<Entry>)>, Unreadable> {
     let mut rest = record;
     if take::<1>(&mut rest)? != [VERSION] {
-        return Err(Unreadable("its version is another one; use the program that wrote it"));
+        return Err(Unreadable("its version is another one"));
     }
     let mut known = Vec::new();
     for _ in 0..u16::from_le_bytes(take(&mut rest)?) {

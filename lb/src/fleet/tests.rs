@@ -256,7 +256,112 @@ fn each_event_tells_what_it_turned_and_only_that() {
     );
 }
 
+/// A number as a faulty node may say it: small, anywhere, or at the end of the numbers.
+fn any_number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..4u64, any::<u64>(), u64::MAX - 4..=u64::MAX]
+}
+
+/// As [`any_number`], but so many that a node with none is the better choice.
+fn many() -> impl Strategy<Value = u64> {
+    any_number().prop_map(|number| number.max(1_000))
+}
+
+/// What a node says or does next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// It reports so many documents, with this revision, sequence and number of sentences in flight.
+    Reports(u64, [u64; 3]),
+    /// It is polled, and says so many.
+    Polled(u64),
+    /// Of what is under way it stores some, knows the rest, and says so many documents at this revision, or nothing.
+    Answers(Option<(u64, u64)>, bool),
+    /// A sentence is chosen for it, and is on the wire at once.
+    Gets,
+    /// A sentence is chosen for it, and does not go there after all.
+    Loses,
+    /// What is under way is given up.
+    Doubts,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (many(), [any_number(), any_number(), any_number()])
+            .prop_map(|(documents, others)| Step::Reports(documents, others)),
+        many().prop_map(Step::Polled),
+        (proptest::option::of((many(), any_number())), any::<bool>())
+            .prop_map(|(mark, is_known)| Step::Answers(mark, is_known)),
+        Just(Step::Gets),
+        Just(Step::Loses),
+        Just(Step::Doubts),
+    ]
+}
+
+/// The node does this.
+fn does(fleet: &mut Fleet, key: NodeKey, step: Step, now: Instant) {
+    let under_way = fleet.node(key).unwrap().in_flight();
+    match step {
+        Step::Reports(documents, [revision, seq, in_flight]) => {
+            fleet.reported(key, &Report { revision, in_flight, ..report(documents, 1, 1, seq) }, now);
+        }
+        Step::Polled(database) => {
+            let began = fleet.poll_began(key).unwrap();
+            fleet.polled(key, began, &Usage { cpu: "1".into(), database, ram: "1".into() }, now);
+        }
+        Step::Answers(mark, is_known) => {
+            let epoch = epoch_number("first");
+            let mark = mark.map(|(documents, revision)| Mark { epoch, revision, documents });
+            let (new, known) = if is_known { (0, under_way) } else { (under_way, 0) };
+            fleet.stored(key, new, known, mark);
+        }
+        Step::Gets => {
+            fleet.assign_to(key, now).unwrap();
+            fleet.dispatched(key, 1);
+        }
+        Step::Loses => {
+            fleet.assign_to(key, now).unwrap();
+            fleet.released(key, 1, false);
+        }
+        Step::Doubts => fleet.in_doubt(key, under_way),
+    }
+}
+
 proptest! {
+    #[test]
+    fn no_number_that_a_node_says_draws_sentences_to_it(
+        first in many(),
+        steps in proptest::collection::vec(any_step(), 0..24),
+    ) {
+        let now = start();
+        let mut fleet = fleet(Settings::default(), now, &[(first, 1, 1), (0, 99, 99)]);
+        let (a, b) = (fleet.named("A").unwrap().key, fleet.named("B").unwrap().key);
+        for step in steps {
+            does(&mut fleet, a, step, now);
+            prop_assert_eq!(fleet.assign(now, &[]).unwrap().node(), b, "after {:?}", step);
+            fleet.released(b, 1, false);
+        }
+    }
+
+    #[test]
+    fn no_number_ends_the_balancer_whatever_the_operator_set(
+        policy in 0..policy::POLICIES.len(),
+        guards in (proptest::option::of(any_number()), proptest::option::of(0..=100u8), any_number()),
+        steps in proptest::collection::vec((any_step(), any::<bool>()), 0..24),
+    ) {
+        let (max_in_flight, ramp_percent, ramp_gap) = guards;
+        let (_, policy) = policy::POLICIES[policy];
+        let settings = Settings { policy, max_in_flight, ramp_percent, ramp_gap, ..Settings::default() };
+        let now = start();
+        let mut fleet = fleet(settings, now, &[(u64::MAX, 1, 1), (u64::MAX, 1, 1)]);
+        let keys = ["A", "B"].map(|name| fleet.named(name).unwrap().key);
+        for (step, is_second) in steps {
+            does(&mut fleet, keys[usize::from(is_second)], step, now);
+            let chosen = fleet.assign(now, &[]).unwrap().node();
+            fleet.released(chosen, 1, false);
+        }
+        let view = fleet.view(&crate::doubt::Doubt::default(), now, Date::from_unix_micros(0));
+        prop_assert_eq!(view.nodes.len(), 2);
+    }
+
     #[test]
     fn each_choice_follows_the_rule_on_the_numbers_compared(
         loads in proptest::collection::vec((0u64..6, 0u8..3, 0u8..3), 1..8),

@@ -3,34 +3,35 @@
 //! the sentence as one that may lie there. Absent: when a sentence needs this, and what follows, which is `routing.rs`'s.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
 use wire::{Copies, Ids, SentenceId};
 
 use super::Worker;
 use super::parked::Parked;
 use crate::answer::Reply;
+use crate::balancer::Balancer;
 use crate::clock;
-use crate::fleet::NodeKey;
 use crate::homes::Home;
-use crate::node_client::NodeClient;
+use crate::node_client::NodeClients;
 use crate::routing::Finding;
 
 /// Most sentences in one round.
 const AT_ONCE: usize = 4_096;
 /// Time for one round. A node that is up answers within a fraction of it.
 const TIME: Duration = Duration::from_millis(250);
+/// The question.
+const HELD: &str = "/sentences/held";
 
 /// The sentences of one worker that wait for the nodes' word.
 #[derive(Default)]
 pub(super) struct Lookup {
     waiting: RefCell<Vec<Parked<Reply>>>,
     is_asking: Cell<bool>,
-    clients: RefCell<HashMap<NodeKey, NodeClient>>,
+    clients: NodeClients,
 }
 
 impl Lookup {
@@ -48,6 +49,11 @@ impl Lookup {
         }
     }
 
+    /// Ends the connections to nodes that have left the fleet.
+    pub(super) fn leave_gone(&self, balancer: &Balancer) {
+        self.clients.leave_gone(balancer);
+    }
+
     fn next_round(&self) -> Option<Vec<Parked<Reply>>> {
         let mut waiting = self.waiting.borrow_mut();
         let n = waiting.len().min(AT_ONCE);
@@ -63,13 +69,16 @@ impl Worker {
         let question = Ids { ids: round.iter().map(Parked::id).collect() };
         self.balancer.counters.looked_up.add(question.ids.len() as u64);
         let (near, mut away) = self.balancer.step(|routing| routing.near_and_away(clock::now()));
-        let answers = join_all(near.iter().map(|(node, _)| self.ask_node(*node, &question))).await;
+        let ask = |node| self.lookup.clients.ask::<Copies>(&self.balancer, node, HELD, &question, TIME);
+        let answers = join_all(near.iter().map(|(node, _)| ask(*node))).await;
         let mut holders: HashMap<SentenceId, Vec<Home>> = HashMap::new();
         for ((node, home), held) in near.into_iter().zip(answers) {
             match held {
-                Some(held) => held.into_iter().for_each(|id| holders.entry(id).or_default().push(home)),
-                None => {
-                    self.is_silent(node);
+                Ok(Copies { copies }) => {
+                    copies.iter().for_each(|copy| holders.entry(copy.id).or_default().push(home));
+                }
+                Err(why) => {
+                    self.balancer.step(|routing| routing.fleet.silent(node, &why.to_string()));
                     away.push(home);
                 }
             }
@@ -80,24 +89,7 @@ impl Worker {
             self.place_found(parked, &finding);
         }
     }
-
-    /// Which of these sentences a node holds; `None` when it does not say.
-    async fn ask_node(&self, node: NodeKey, question: &Ids) -> Option<HashSet<SentenceId>> {
-        let (_, endpoint) = self.balancer.node(node)?;
-        let mut client = self.lookup.clients.borrow_mut().remove(&node).unwrap_or_default();
-        let asked = client.ask::<Copies>(&self.balancer, &endpoint, "/sentences/held", question);
-        match timeout(TIME, asked).await {
-            Ok(Ok(held)) => {
-                self.lookup.clients.borrow_mut().insert(node, client);
-                Some(held.copies.into_iter().map(|copy| copy.id).collect())
-            }
-            Ok(Err(_)) | Err(_) => None,
-        }
-    }
-
-    /// A node that was near does not answer.
-    fn is_silent(&self, node: NodeKey) {
-        let why = format!("no answer to POST /sentences/held within {TIME:?}");
-        self.balancer.step(|routing| routing.fleet.silent(node, &why));
-    }
 }
+
+#[cfg(test)]
+mod tests;

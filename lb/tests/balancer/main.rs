@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a surprise ends its test")]
 
 mod failures;
+mod journal;
 mod program;
 mod protocol;
 mod routing;

@@ -1,5 +1,7 @@
 //! Answers of nodes, read byte by byte and at once.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// The response read from `text`, given byte by byte and at once, must be the same: `status body reusable`.
@@ -96,4 +98,27 @@ fn the_mark_needs_all_its_parts() {
     assert_eq!(read("Balanza-Epoch: e\r\nbalanza-revision: 4\r\nbalanza-documents: 9\r\n"), Some(mark));
     assert_eq!(read("Balanza-Epoch: e\r\nbalanza-revision: 4\r\n"), None);
     assert_eq!(read("Balanza-Epoch: e\r\nbalanza-revision: 4\r\nbalanza-documents: +9\r\n"), None);
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_marks_say_they_are_whole_numbers_or_nothing(
+        epoch in "[ -~]{0,24}",
+        revision in "[0-9]{1,24}|[ -~]{0,24}",
+        documents in "[0-9]{1,24}|[ -~]{0,24}",
+    ) {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nbalanza-epoch: {epoch}\r\nbalanza-revision: {revision}\r\n\
+             balanza-documents: {documents}\r\n\r\n"
+        );
+        let response = advance(&mut Progress::default(), &mut head.into_bytes(), false).unwrap().unwrap();
+        // A number that does not fit is none; blanks around a header's value are not part of it.
+        let number = |text: &str| {
+            let text = text.trim_matches(' ');
+            let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_digits.then(|| text.parse::<u64>().ok()).flatten()
+        };
+        let mark = response.mark.map(|mark| (mark.revision, mark.documents));
+        prop_assert_eq!(mark, number(&revision).zip(number(&documents)));
+    }
 }
