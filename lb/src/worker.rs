@@ -4,6 +4,7 @@
 mod lane;
 mod lookup;
 mod parked;
+mod slowest;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -285,7 +286,8 @@ impl Worker {
     /// The longest that any node took for an answer, of late.
     fn slowest_answer(&self) -> Duration {
         let lanes = self.lanes.borrow();
-        lanes.iter().flatten().filter_map(|lane| lane.slowest_answer()).max().unwrap_or_default()
+        let of_lanes = lanes.iter().flatten().filter_map(|lane| lane.slowest_answer());
+        of_lanes.chain(self.lookup.slowest_answer()).max().unwrap_or_default()
     }
 
     /// The lane of a node; it begins here.

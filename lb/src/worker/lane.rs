@@ -32,6 +32,7 @@ use std::time::Duration;
 use wire::problem::Kind;
 use wire::{SentenceId, Token};
 
+use super::slowest::Slowest;
 use super::{Unplaced, Worker};
 use crate::answer::Reply;
 use crate::balancer::Balancer;
@@ -68,7 +69,7 @@ pub(super) struct Lane {
     /// The place where its sentences lie, once something was posted.
     home: Cell<Option<Home>>,
     /// The longest that the node took for an answer, of late.
-    slowest: Cell<Option<Duration>>,
+    slowest: Slowest,
     /// What the node understands, once it has answered a post.
     protocol: Cell<Option<Protocol>>,
     worker: Rc<Worker>,
@@ -90,7 +91,7 @@ impl Lane {
             waker: RefCell::default(),
             retired: Cell::new(false),
             home: Cell::default(),
-            slowest: Cell::default(),
+            slowest: Slowest::default(),
             protocol: Cell::default(),
             worker: Rc::clone(worker),
         });
@@ -111,7 +112,7 @@ impl Lane {
 
     /// The longest that the node took for an answer, of late.
     pub(super) fn slowest_answer(&self) -> Option<Duration> {
-        self.slowest.get()
+        self.slowest.of_late()
     }
 
     /// Whether the queue takes another sentence.

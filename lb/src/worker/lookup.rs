@@ -12,6 +12,7 @@ use wire::{Copies, Ids, SentenceId};
 
 use super::Worker;
 use super::parked::Parked;
+use super::slowest::Slowest;
 use crate::answer::Reply;
 use crate::balancer::Balancer;
 use crate::clock;
@@ -21,8 +22,6 @@ use crate::routing::Finding;
 
 /// Most sentences in one round.
 const AT_ONCE: usize = 4_096;
-/// Time for one round. A node that is up answers within a fraction of it.
-const TIME: Duration = Duration::from_millis(250);
 /// The question.
 const HELD: &str = "/sentences/held";
 
@@ -32,6 +31,7 @@ pub(super) struct Lookup {
     waiting: RefCell<Vec<Parked<Reply>>>,
     is_asking: Cell<bool>,
     clients: NodeClients,
+    slowest: Slowest,
 }
 
 impl Lookup {
@@ -54,6 +54,11 @@ impl Lookup {
         self.clients.leave_gone(balancer);
     }
 
+    /// The longest that any node took for an answer, of late.
+    pub(super) fn slowest_answer(&self) -> Option<Duration> {
+        self.slowest.of_late()
+    }
+
     fn next_round(&self) -> Option<Vec<Parked<Reply>>> {
         let mut waiting = self.waiting.borrow_mut();
         let n = waiting.len().min(AT_ONCE);
@@ -69,7 +74,18 @@ impl Worker {
         let question = Ids { ids: round.iter().map(Parked::id).collect() };
         self.balancer.counters.looked_up.add(question.ids.len() as u64);
         let (near, mut away) = self.balancer.step(|routing| routing.near_and_away(clock::now()));
-        let ask = |node| self.lookup.clients.ask::<Copies>(&self.balancer, node, HELD, &question, TIME);
+        let slowest = &self.lookup.slowest;
+        let patience = self.balancer.lane_limits.patience;
+        let time = slowest.may_take(self.slowest_answer(), question.ids.len(), patience);
+        let question = &question;
+        let ask = async |node| {
+            let begun = clock::now();
+            let held = self.lookup.clients.ask::<Copies>(&self.balancer, node, HELD, question, time).await;
+            if held.is_ok() {
+                slowest.took(clock::now().saturating_duration_since(begun));
+            }
+            held
+        };
         let answers = join_all(near.iter().map(|(node, _)| ask(*node))).await;
         let mut holders: HashMap<SentenceId, Vec<Home>> = HashMap::new();
         for ((node, home), held) in near.into_iter().zip(answers) {

@@ -19,18 +19,12 @@ use crate::answer::Receipt;
 use crate::clock;
 use crate::fleet::{Mark, Protocol};
 use crate::problem::Failure;
+use crate::worker::slowest;
 
 /// Pause before the first repetition; each later one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A node that takes so many times as long as the longest answer of late, of any node, is taken for silent: where all are
-/// slow, the machine is. A node that has not answered yet has the whole patience.
-const TIMES: u32 = 8;
-/// But none is within this, which any node may take once in a while.
-const LEAST_SUSPICION: Duration = Duration::from_millis(200);
-/// What each sentence of a batch adds to that.
-const EACH: Duration = Duration::from_micros(250);
 /// How often a silent node's post is looked after, once it is silent.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Posts of a sentence in doubt to its own node before another may take it.
@@ -164,18 +158,18 @@ impl Lane {
         let exchange = self.exchange(batch, fence, connection, &began);
         tokio::pin!(exchange);
         let begun = Instant::from_std(clock::now());
-        let mut look_at = begun + LEAST_SUSPICION.min(patience);
+        let mut look_at = begun + slowest::LEAST.min(patience);
         let mut is_silent = false;
         loop {
             if let Ok(answered) = timeout_at(look_at.min(deadline), &mut exchange).await {
                 if answered.is_ok() {
-                    self.took(Instant::from_std(clock::now()) - begun);
+                    self.slowest.took(Instant::from_std(clock::now()) - begun);
                 }
                 return Posted::Ended(answered);
             }
             let now = Instant::from_std(clock::now());
             // Most posts are answered long before this is asked.
-            let may_take = self.may_take(batch.len()).min(patience);
+            let may_take = self.slowest.may_take(self.worker.slowest_answer(), batch.len(), patience);
             if now < (begun + may_take).min(deadline) {
                 look_at = begun + may_take;
                 continue;
@@ -200,21 +194,6 @@ impl Lane {
                 };
             }
             look_at += LOOK_EVERY;
-        }
-    }
-
-    /// Notes how long an answer took. What is long ago counts less and less.
-    fn took(&self, time: Duration) {
-        let faded = self.slowest.get().unwrap_or_default() * 31 / 32;
-        self.slowest.set(Some(faded.max(time)));
-    }
-
-    /// How long the node may take for so many sentences before it is taken for silent.
-    fn may_take(&self, sentences: usize) -> Duration {
-        let each = EACH * u32::try_from(sentences).unwrap_or(u32::MAX);
-        match self.slowest.get() {
-            Some(_) => (self.worker.slowest_answer() * TIMES).max(LEAST_SUSPICION) + each,
-            None => Duration::MAX,
         }
     }
 
