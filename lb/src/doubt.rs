@@ -12,7 +12,7 @@ use wire::{Date, SentenceId};
 
 use crate::homes::{Home, Homes};
 pub(crate) use record::Unreadable;
-pub(crate) use verdict::{Answer, judge};
+pub(crate) use verdict::{Answer, Verdict, judge};
 
 /// Most sentences in doubt. Beyond it none moves: it waits where it may be stored, and its client is told. They take some
 /// 100 bytes each.

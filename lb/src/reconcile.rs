@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::sleep;
 use wire::{Copies, Date, Fenced, Ids, SentenceId, StoreId, StoredCopy};
 
 use crate::balancer::Balancer;
-use crate::doubt::{Answer, judge};
+use crate::doubt::{Answer, Verdict, judge};
 use crate::fleet::{Node, NodeKey};
 use crate::homes::Home;
+use crate::journal::Writing;
 use crate::node_client::NodeClients;
 
 /// Most sentences that are asked about at once.
@@ -54,6 +56,20 @@ struct Place {
     store: StoreId,
 }
 
+/// What nodes hold of the sentences that they were asked about, with the date of each copy.
+type Held = HashMap<NodeKey, HashMap<SentenceId, Date>>;
+
+/// What follows for sentences whose places were asked.
+#[derive(Default)]
+struct Judged {
+    /// Each sentence, the places that it may have lain in, and what is thought of those.
+    verdicts: Vec<(SentenceId, Vec<Home>, Verdict)>,
+    /// The copies that nodes are to take back.
+    wanted: BTreeMap<NodeKey, Vec<StoredCopy>>,
+    /// The places that did not say.
+    away: BTreeSet<Home>,
+}
+
 struct Reconciler {
     balancer: Arc<Balancer>,
     clients: NodeClients,
@@ -63,11 +79,16 @@ impl Reconciler {
     /// Does all that can be done now.
     async fn round(&self) -> Result<(), NoAnswer> {
         let mut all = Ok(());
-        for (node, as_of) in self.balancer.step(|routing| routing.fleet.to_be_reconciled()) {
-            // One node that does not answer keeps no other from coming back.
-            if self.reconcile(node, as_of).await.is_err() {
-                all = Err(NoAnswer);
-            }
+        let back = self.balancer.step(|routing| routing.fleet.to_be_reconciled());
+        // One node that does not answer keeps no other from coming back.
+        let fence = |(node, as_of)| async move { (node, as_of, self.fence(node).await) };
+        let mut fences: FuturesUnordered<_> = back.into_iter().map(fence).collect();
+        while let Some((node, as_of, fenced)) = fences.next().await {
+            let reconciled = match fenced {
+                Ok(fence) => self.reconcile(node, as_of, fence).await,
+                Err(no_answer) => Err(no_answer),
+            };
+            all = all.and(reconciled);
         }
         loop {
             let due = self.balancer.step(|routing| routing.doubt.take_due(AT_ONCE));
@@ -81,16 +102,19 @@ impl Reconciler {
         all
     }
 
-    /// Fences a node that is back and asks for everything that may lie on it.
-    async fn reconcile(&self, node: NodeKey, as_of: u64) -> Result<(), NoAnswer> {
-        let name = self.name(node);
+    /// Fences a node that is back; gives the number that posts to it must carry.
+    async fn fence(&self, node: NodeKey) -> Result<u64, NoAnswer> {
         let fenced = self.clients.ask(&self.balancer, node, "/fence", &Ids::default(), FENCE_TIME).await;
-        let Fenced { fence } = fenced.map_err(|error| {
-            tracing::warn!(node = name, %error, "a node cannot be fenced; it is asked again");
+        fenced.map(|Fenced { fence }| fence).map_err(|error| {
+            tracing::warn!(node = self.name(node), %error, "a node cannot be fenced; it is asked again");
             let why = format!("it cannot be fenced: {error}");
             self.balancer.step(|routing| routing.fleet.failed(node, &why));
             NoAnswer
-        })?;
+        })
+    }
+
+    /// Asks a node that was fenced for everything that may lie on it; then it is up.
+    async fn reconcile(&self, node: NodeKey, as_of: u64, fence: u64) -> Result<(), NoAnswer> {
         let ids = self.balancer.step(|routing| {
             routing.fleet.fenced(node, fence);
             routing.fleet.node(node).and_then(|node| node.home).map(|home| routing.doubt.of_home(home))
@@ -101,7 +125,7 @@ impl Reconciler {
             taken_back += self.look_at(ids, Some(node)).await?;
         }
         self.balancer.step(|routing| routing.fleet.reconciled(node, as_of));
-        tracing::info!(node = name, asked = ids.len(), taken_back, "node reconciled");
+        tracing::info!(node = self.name(node), asked = ids.len(), taken_back, "node reconciled");
         Ok(())
     }
 
@@ -122,33 +146,25 @@ impl Reconciler {
         {
             return Err(NoAnswer);
         }
-        let mut verdicts = Vec::with_capacity(sentences.len());
-        let mut wanted: BTreeMap<NodeKey, Vec<StoredCopy>> = BTreeMap::new();
-        let mut away: BTreeSet<Home> = BTreeSet::new();
-        for (id, homes) in sentences {
-            let answer = |home: &Home| {
-                let place = places.iter().find(|place| place.home == *home);
-                let held = place.and_then(|place| Some((place, held.get(&place.node)?)));
-                let answer = held.map_or(Answer::Away, |(place, held)| {
-                    held.get(&id).map_or(Answer::HoldsNone, |date| Answer::Holds(*date, place.store))
-                });
-                (*home, answer)
-            };
-            let answers: Vec<(Home, Answer)> = homes.iter().map(answer).collect();
-            let verdict = judge(&answers);
-            for (home, date) in &verdict.taken_back {
-                if let Some(place) = places.iter().find(|place| place.home == *home) {
-                    wanted.entry(place.node).or_default().push(StoredCopy { date: *date, id });
-                }
-            }
-            let is_away = |(home, answer): &(Home, Answer)| (*answer == Answer::Away).then_some(*home);
-            away.extend(answers.iter().filter_map(is_away));
-            verdicts.push((id, homes, verdict));
-        }
+        let Judged { verdicts, wanted, away } = judge_all(sentences, &places, &held);
         let taken = self.take_back(wanted).await;
         let n = taken.values().map(HashSet::len).sum::<usize>() as u64;
         self.balancer.counters.taken_back.add(n);
-        let writing = self.balancer.step(|routing| {
+        if let Err(error) = self.note(verdicts, &away, &taken).end().await {
+            // The next run asks once more for what is settled already.
+            tracing::warn!(%error, "what is settled cannot be written down");
+        }
+        Ok(n)
+    }
+
+    /// Notes where the sentences may lie still, now that the nodes have `taken` back copies, and writes it down.
+    fn note(
+        &self,
+        verdicts: Vec<(SentenceId, Vec<Home>, Verdict)>,
+        away: &BTreeSet<Home>,
+        taken: &HashMap<NodeKey, HashSet<SentenceId>>,
+    ) -> Writing {
+        self.balancer.step(|routing| {
             away.iter().for_each(|home| routing.fleet.was_not_asked(*home));
             let mut settled = Vec::with_capacity(verdicts.len());
             for (id, homes, mut verdict) in verdicts {
@@ -170,20 +186,11 @@ impl Reconciler {
             }
             let record = routing.doubt.record(&settled, &routing.homes);
             self.balancer.journal.append(record)
-        });
-        if let Err(error) = writing.end().await {
-            // The next run asks once more for what is settled already.
-            tracing::warn!(%error, "what is settled cannot be written down");
-        }
-        Ok(n)
+        })
     }
 
     /// What each place holds of the sentences that may lie there. A node that does not answer is left out.
-    async fn ask_places(
-        &self,
-        sentences: &[(SentenceId, Vec<Home>)],
-        places: &[Place],
-    ) -> HashMap<NodeKey, HashMap<SentenceId, Date>> {
+    async fn ask_places(&self, sentences: &[(SentenceId, Vec<Home>)], places: &[Place]) -> Held {
         let questions = places.iter().filter_map(|place| {
             let of_place = sentences.iter().filter(|(_, homes)| homes.contains(&place.home));
             let ids: Vec<SentenceId> = of_place.map(|(id, _)| *id).collect();
@@ -231,6 +238,32 @@ impl Reconciler {
     fn name(&self, node: NodeKey) -> String {
         self.balancer.node(node).map(|(name, _)| name).unwrap_or_default()
     }
+}
+
+/// Judges sentences by what the places hold that were asked and have answered.
+fn judge_all(sentences: Vec<(SentenceId, Vec<Home>)>, places: &[Place], held: &Held) -> Judged {
+    let mut judged = Judged::default();
+    for (id, homes) in sentences {
+        let place_of = |home: Home| places.iter().find(|place| place.home == home);
+        let answer = |home: &Home| {
+            let held = place_of(*home).and_then(|place| Some((place.store, held.get(&place.node)?)));
+            let answer = held.map_or(Answer::Away, |(store, held)| {
+                held.get(&id).map_or(Answer::HoldsNone, |date| Answer::Holds(*date, store))
+            });
+            (*home, answer)
+        };
+        let answers: Vec<(Home, Answer)> = homes.iter().map(answer).collect();
+        let is_away = |(home, answer): &(Home, Answer)| (*answer == Answer::Away).then_some(*home);
+        judged.away.extend(answers.iter().filter_map(is_away));
+        let verdict = judge(&answers);
+        for (home, date) in &verdict.taken_back {
+            if let Some(place) = place_of(*home) {
+                judged.wanted.entry(place.node).or_default().push(StoredCopy { date: *date, id });
+            }
+        }
+        judged.verdicts.push((id, homes, verdict));
+    }
+    judged
 }
 
 /// The places that can be asked. A node that is not reconciled says nothing final: what was posted to it before may still

@@ -69,6 +69,8 @@ struct Sweep {
 /// How far the copies of a place were read.
 struct Reading {
     newest: Date,
+    /// The copies that were new here since it was last read to its end.
+    fresh: Vec<SentenceId>,
     at: Instant,
 }
 
@@ -92,12 +94,14 @@ impl Sweep {
             let was_stale = before.as_ref().is_none_or(|read| now.saturating_duration_since(read.at) > STALE);
             let first = || Reading {
                 newest: Date::from_unix_micros(clock::wall().unix_micros().saturating_sub(FIRST_MICROS)),
+                fresh: Vec::new(),
                 at: now,
             };
             let mut reading = before.unwrap_or_else(first);
             // A node that does not answer is read from where it was, when it does.
-            if let Ok(fresh) = self.read(*node, *home, &mut reading, &mut twice).await {
+            if self.read(*node, *home, &mut reading, &mut twice).await.is_ok() {
                 reading.at = now;
+                let fresh = std::mem::take(&mut reading.fresh);
                 if was_stale {
                     self.ask_others(&near, *home, &fresh, &mut twice).await;
                 }
@@ -116,24 +120,24 @@ impl Sweep {
         }
     }
 
-    /// Reads the newest copies of a node, page by page; gives those that are new here.
+    /// Reads the newest copies of a node, page by page, to their end.
     async fn read(
         &mut self,
         node: NodeKey,
         home: Home,
         reading: &mut Reading,
         twice: &mut Vec<Twice>,
-    ) -> Result<Vec<SentenceId>, Unanswered> {
+    ) -> Result<(), Unanswered> {
         let from = reading.newest.unix_micros().saturating_sub(OVERLAP_MICROS);
         let mut after = Place::new(Date::from_unix_micros(from), None);
-        let mut fresh = Vec::new();
         loop {
             let path = format!("/sentences/ids?after={}&limit={MAX_BULK_ITEMS}", after.cursor());
             let Copies { copies } = self.clients.fetch(&self.balancer, node, &path, TIME).await?;
-            fresh.extend(copies.iter().filter(|copy| self.see(copy, home, twice)).map(|copy| copy.id));
+            let fresh = copies.iter().filter(|copy| self.see(copy, home, twice));
+            reading.fresh.extend(fresh.map(|copy| copy.id));
             let Some(last) = copies.last().filter(|_| copies.len() == MAX_BULK_ITEMS) else {
                 reading.newest = copies.last().map_or(reading.newest, |last| last.date.max(reading.newest));
-                return Ok(fresh);
+                return Ok(());
             };
             after = Place::new(last.date, Some(last.id));
             reading.newest = last.date.max(reading.newest);

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wire::contract::MAX_BULK_ITEMS;
 use wire::{Copies, Date, Fenced, Ids, SentenceId, StoredCopy};
 
 use super::{Asked, Listener, Peer};
@@ -16,7 +17,8 @@ use super::{Asked, Listener, Peer};
 pub(crate) struct Holder {
     copies: RefCell<BTreeMap<SentenceId, Date>>,
     asked: RefCell<Vec<String>>,
-    failing: RefCell<BTreeMap<&'static str, Failing>>,
+    /// The paths that it fails, each after so many more answers.
+    failing: RefCell<BTreeMap<&'static str, (u32, Failing)>>,
     lost: RefCell<Option<SentenceId>>,
 }
 
@@ -61,9 +63,23 @@ impl Holder {
     /// From now on it fails this question, or no more.
     pub(crate) fn fail(&self, path: &'static str, how: Option<Failing>) {
         match how {
-            Some(how) => drop(self.failing.borrow_mut().insert(path, how)),
+            Some(how) => self.fail_after(0, path, how),
             None => drop(self.failing.borrow_mut().remove(path)),
         }
+    }
+
+    /// It answers this question `n` times more, and fails it from then on.
+    pub(crate) fn fail_after(&self, n: u32, path: &'static str, how: Failing) {
+        self.failing.borrow_mut().insert(path, (n, how));
+    }
+
+    /// How it fails this question now.
+    fn fails(&self, path: &str) -> Option<Failing> {
+        let mut failing = self.failing.borrow_mut();
+        let (left, how) = failing.get_mut(path)?;
+        let fails = (*left == 0).then_some(*how);
+        *left = left.saturating_sub(1);
+        fails
     }
 
     /// The paths that it was asked since this was last read, in order.
@@ -75,8 +91,7 @@ impl Holder {
         while let Some(asked) = peer.request().await {
             let path = asked.what.split([' ', '?']).nth(1).unwrap_or_default().to_owned();
             self.asked.borrow_mut().push(path.clone());
-            let failing = self.failing.borrow().get(path.as_str()).copied();
-            let (status, body) = match failing {
+            let (status, body) = match self.fails(&path) {
                 Some(Failing::Silent) => std::future::pending().await,
                 Some(Failing::Status(status)) => (status, String::new()),
                 None => (200, self.say(&path, &asked)),
@@ -109,9 +124,11 @@ impl Holder {
             "/sentences/ids" => {
                 let after = asked.what.split("after=").nth(1).and_then(|rest| rest.split('&').next());
                 let after = after.and_then(wire::Place::read).unwrap();
+                let is_behind = |copy: &StoredCopy| wire::Place::new(copy.date, Some(copy.id)) > after;
                 let all = copies.iter().map(|(id, date)| StoredCopy { date: *date, id: *id });
-                let mut behind: Vec<StoredCopy> = all.filter(|copy| copy.date > after.date()).collect();
+                let mut behind: Vec<StoredCopy> = all.filter(is_behind).collect();
                 behind.sort_unstable();
+                behind.truncate(MAX_BULK_ITEMS);
                 to_json(&Copies { copies: behind })
             }
             other => panic!("asked for {other}"),

@@ -151,7 +151,9 @@ fn a_node_that_cannot_be_fenced_stays_down_and_keeps_no_other_from_coming_back()
             scene.a.fail("/fence", Some(how));
             scene.must_reconcile("A");
             scene.must_reconcile("B");
+            let began = clock::now();
             until("B is up", || scene.state("B") == NodeState::Up).await;
+            assert!(clock::now().duration_since(began) < FENCE_TIME, "it does not wait for A");
             until("A says why it is not", || scene.last_error("A") == why).await;
             assert_eq!(scene.state("A"), NodeState::Down);
             assert!(scene.a.asked().iter().all(|path| path == "/fence"), "it is asked nothing before");

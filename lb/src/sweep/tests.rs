@@ -98,31 +98,45 @@ fn what_lies_twice_when_the_other_balancer_is_first_heard_of_counts_once() {
 
 #[test]
 fn the_copies_of_a_node_that_was_long_unread_are_asked_for_at_the_others() {
-    hold_time(async {
-        let (world, a, b) = scene_with_company();
-        until("both are read", || !a.asked().is_empty() && !b.asked().is_empty()).await;
-        b.fail(IDS, Some(Failing::Silent));
-        let (id, now) = (clock::fresh_id(), ago(0));
-        a.hold(id, now);
-        b.hold(id, now + 1);
-        a.asked();
-        until("the copy on A is seen", || !a.asked().is_empty()).await;
-        // Later A is read from this one on, and the other leaves the window.
-        a.hold(clock::fresh_id(), now + 60_000_000);
-        for _ in 0..8 {
-            sleep(WINDOW / 4).await;
-            keep_company(&world);
-        }
-        assert_eq!((counted(&world), world.in_doubt_at(id).len()), ((0, 0), 0));
-        a.asked();
-        b.fail(IDS, None);
-        until("the older copy is taken back", || a.held(id).is_none()).await;
-        assert!(a.asked().iter().any(|path| path == HELD));
-        assert_eq!(counted(&world), (1, 1));
-        // Read again, its copies are compared as they come.
-        sleep(EVERY * 4).await;
-        a.asked();
-        sleep(EVERY * 4).await;
-        assert!(a.asked().iter().all(|path| path == IDS));
-    });
+    // Also where the node breaks off when it is read again, and is read to its end later.
+    for breaks_off in [false, true] {
+        hold_time(async {
+            let (world, a, b) = scene_with_company();
+            until("both are read", || !a.asked().is_empty() && !b.asked().is_empty()).await;
+            b.fail(IDS, Some(Failing::Silent));
+            let (id, now) = (clock::fresh_id(), ago(0));
+            a.hold(id, now);
+            b.hold(id, now + 1);
+            a.asked();
+            until("the copy on A is seen", || !a.asked().is_empty()).await;
+            // Later A is read from this one on, and the other leaves the window.
+            a.hold(clock::fresh_id(), now + 60_000_000);
+            for _ in 0..8 {
+                sleep(WINDOW / 4).await;
+                keep_company(&world);
+            }
+            assert_eq!((counted(&world), world.in_doubt_at(id).len()), ((0, 0), 0));
+            a.asked();
+            b.asked();
+            match breaks_off {
+                false => b.fail(IDS, None),
+                true => {
+                    // The first of two pages can be had, and the second only later.
+                    (0..MAX_BULK_ITEMS).for_each(|_| b.hold(clock::fresh_id(), now + 2));
+                    b.fail_after(1, IDS, Failing::Status(500));
+                    until("B broke off", || b.asked().len() > 1).await;
+                    assert_eq!(counted(&world), (0, 0));
+                    b.fail(IDS, None);
+                }
+            }
+            until("the older copy is taken back", || a.held(id).is_none()).await;
+            assert!(a.asked().iter().any(|path| path == HELD));
+            assert_eq!(counted(&world), (1, 1), "breaks off: {breaks_off}");
+            // Read again, its copies are compared as they come.
+            sleep(EVERY * 4).await;
+            a.asked();
+            sleep(EVERY * 4).await;
+            assert!(a.asked().iter().all(|path| path == IDS));
+        });
+    }
 }

@@ -27,7 +27,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often a silent node's post is looked after, once it is silent.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Posts of a sentence in doubt to its own node before another may take it.
+/// Posts that may have stored a sentence, and did not say so, before another node may take it.
 const POSTS_BEFORE_MOVE: u32 = 2;
 
 /// How one post ended.
@@ -60,11 +60,10 @@ impl Lane {
         let since = batch.since().unwrap_or_else(clock::now);
         let deadline = Instant::from_std(since) + self.balancer().lane_limits.deadline;
         let mut pause = FIRST_PAUSE;
-        let mut posts = 0;
+        let mut unsure_posts = 0;
         let mut doubt: Option<String> = None;
         while Instant::from_std(clock::now()) < deadline {
             self.balancer().counters.posts.add(1);
-            posts += 1;
             let posted = self.attempt(&batch, connection, deadline).await;
             let is_reusable = matches!(&posted, Posted::Ended(Ok(response)) if response.reusable);
             let is_out_of_reach =
@@ -83,10 +82,11 @@ impl Lane {
                 Rest::OneByOne(batch) => return Some(batch),
                 Rest::Repeat(same, why) => {
                     batch = same;
+                    unsure_posts += u32::from(why.is_some());
                     doubt = why.or(doubt);
                 }
             }
-            if doubt.is_some() && (is_out_of_reach || posts >= POSTS_BEFORE_MOVE) {
+            if doubt.is_some() && (is_out_of_reach || unsure_posts >= POSTS_BEFORE_MOVE) {
                 batch = self.move_in_doubt(batch);
                 if batch.len() == 0 {
                     self.recycle(batch);
@@ -249,7 +249,7 @@ impl Lane {
             Sentences::Again if matches!(end, PostEnd::NotSent | PostEnd::Fenced) => {
                 return Rest::Repeat(batch, None);
             }
-            Sentences::Again | Sentences::InDoubt => return Rest::Repeat(batch, Some(why)),
+            Sentences::Again => return Rest::Repeat(batch, Some(why)),
         }
         Rest::Nothing
     }

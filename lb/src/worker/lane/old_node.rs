@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use wire::template::Data;
 
 use super::connection::NodeConnection;
-use super::judgement::{self, PostEnd, Sentences};
+use super::judgement::{self, OneSentence, PostEnd};
 use super::response::Response;
 use super::trouble::Trouble;
 use super::{Batch, Item, Lane, old_answer};
@@ -98,15 +98,13 @@ impl Lane {
             }
         };
         let is_understood = matches!(end, PostEnd::Status { .. });
-        let (sentences, node) = judgement::of_single_post(end);
+        let (sentence, node) = judgement::of_single_post(end);
         self.think_of_node(node, &why);
-        match sentences {
-            Sentences::InDoubt | Sentences::Again => {
+        match sentence {
+            OneSentence::InDoubt => {
                 self.leave_one_in_doubt(item, |_| Failure::InDoubtOnce { node: self.name.clone(), why });
             }
-            Sentences::Elsewhere | Sentences::OneByOne => {
-                self.move_on(item, true);
-            }
+            OneSentence::Elsewhere => self.move_on(item, true),
         }
         is_understood
     }
