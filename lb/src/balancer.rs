@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -65,6 +65,8 @@ impl Balancer {
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Turn>), Unreadable> {
         let (turns, told) = mpsc::unbounded_channel();
         let mut routing = Routing::new(Fleet::new(config.fleet, seed), now);
+        // A lane looks at its clock between a deadline and the end of what it does then.
+        routing.longest_post = config.lane.deadline + Duration::from_secs(1);
         for record in records {
             routing.doubt.replay(&record, &mut routing.homes)?;
         }

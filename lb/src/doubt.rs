@@ -7,6 +7,7 @@ mod record;
 mod verdict;
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use wire::{Date, SentenceId};
 
@@ -43,6 +44,24 @@ struct Entry {
     since: Date,
     /// Posts of it that are under way.
     under_way: u32,
+    /// Until when an earlier post of it may be under way of which nothing was noted.
+    restless_until: Option<Instant>,
+    /// Records of it that are on their way to the disk.
+    unwritten: u32,
+    /// Whether the newest record that came to an end could not be written.
+    is_unwritten: bool,
+}
+
+impl Entry {
+    /// One that may lie in these places, of which nothing is under way.
+    fn at_rest(homes: Vec<Home>, since: Date) -> Self {
+        Self { homes, since, under_way: 0, restless_until: None, unwritten: 0, is_unwritten: false }
+    }
+
+    /// Whether nothing of it is under way.
+    fn rests(&self, now: Instant) -> bool {
+        self.under_way == 0 && self.restless_until.is_none_or(|until| until <= now)
+    }
 }
 
 impl Doubt {
@@ -79,8 +98,7 @@ impl Doubt {
 
     /// The sentence is about to be sent to `to`, although it may lie in `left`.
     pub(crate) fn sent(&mut self, id: SentenceId, left: &[Home], to: Home, now: Date) {
-        let entry =
-            self.entries.entry(id).or_insert_with(|| Entry { homes: Vec::new(), since: now, under_way: 0 });
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::at_rest(Vec::new(), now));
         entry.under_way += 1;
         for home in left {
             if !entry.homes.contains(home) {
@@ -98,8 +116,7 @@ impl Doubt {
 
     /// The sentence was found in both of these places.
     pub(crate) fn suspect(&mut self, id: SentenceId, found: &[Home; 2], now: Date) {
-        let entry =
-            self.entries.entry(id).or_insert_with(|| Entry { homes: Vec::new(), since: now, under_way: 0 });
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::at_rest(Vec::new(), now));
         for home in found {
             if !entry.homes.contains(home) {
                 // Where it was sent last stays last.
@@ -112,18 +129,36 @@ impl Doubt {
         }
     }
 
-    /// What [`Doubt::sent`] noted last is not so: the sentence was not sent to `to`. Gives the place in which it may lie
-    /// alone, where it is in doubt no more by this.
-    pub(crate) fn withdraw(&mut self, id: SentenceId, to: Home) -> Option<Home> {
+    /// Whether not all of what is known of the sentence is on disk.
+    pub(crate) fn is_unwritten(&self, id: SentenceId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.unwritten > 0 || entry.is_unwritten)
+    }
+
+    /// A record of the sentence is handed in, for a post that [`Doubt::sent`] noted. Records are written in their order,
+    /// and each says all that was known by then.
+    pub(crate) fn handed_in(&mut self, id: SentenceId) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.unwritten += 1;
+        }
+    }
+
+    /// What was handed in is on disk.
+    pub(crate) fn written(&mut self, id: SentenceId) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.unwritten = entry.unwritten.saturating_sub(1);
+            entry.is_unwritten = false;
+        }
+    }
+
+    /// What was handed in cannot be written, so the sentence was not sent by this. By another post it may have been, so
+    /// all its places are asked. Gives the one where it has been for the longest time.
+    pub(crate) fn withdraw(&mut self, id: SentenceId) -> Option<Home> {
         let entry = self.entries.get_mut(&id)?;
-        entry.under_way = entry.under_way.saturating_sub(1);
-        let place = entry.homes.iter().position(|home| *home == to)?;
-        entry.homes.remove(place);
-        let rest = entry.homes.clone();
-        less(&mut self.counts, to);
-        let &[only] = rest.as_slice() else { return None };
-        self.settle(id, &rest, &rest);
-        Some(only)
+        entry.unwritten = entry.unwritten.saturating_sub(1);
+        entry.is_unwritten = true;
+        let first = entry.homes.first().copied();
+        self.ended(id);
+        first
     }
 
     /// A post that [`Doubt::sent`] noted has ended, one way or the other.
@@ -136,10 +171,27 @@ impl Doubt {
         }
     }
 
+    /// Until then an earlier post of the sentence may be under way, by a client that repeats it: nothing is final before.
+    pub(crate) fn is_restless(&mut self, id: SentenceId, until: Instant) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.restless_until = Some(until);
+        }
+    }
+
     /// Up to `most` sentences that can be looked at since no post of them is under way any more.
-    pub(crate) fn take_due(&mut self, most: usize) -> Vec<SentenceId> {
-        let n = most.min(self.due.len());
-        self.due.drain(..n).collect()
+    pub(crate) fn take_due(&mut self, most: usize, now: Instant) -> Vec<SentenceId> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some(id) = self.due.front()
+        {
+            // One that is sent again meanwhile comes here again when that ends; those behind it wait but little longer.
+            let waits = |entry: &Entry| entry.under_way == 0 && !entry.rests(now);
+            if self.entries.get(id).is_some_and(waits) {
+                break;
+            }
+            taken.extend(self.due.pop_front());
+        }
+        taken
     }
 
     /// The sentences that may lie in `home`.
@@ -155,14 +207,14 @@ impl Doubt {
     }
 
     /// Where the sentence may lie, unless a post of it is under way.
-    pub(crate) fn at_rest(&self, id: SentenceId) -> Option<&[Home]> {
-        self.entries.get(&id).filter(|entry| entry.under_way == 0).map(|entry| entry.homes.as_slice())
+    pub(crate) fn at_rest(&self, id: SentenceId, now: Instant) -> Option<&[Home]> {
+        self.entries.get(&id).filter(|entry| entry.rests(now)).map(|entry| entry.homes.as_slice())
     }
 
     /// Of the places `asked`, the sentence may lie only in these still. With one place left, or none, it is in doubt no
     /// more. One that was sent on meanwhile stays as it is.
-    pub(crate) fn settle(&mut self, id: SentenceId, asked: &[Home], rest: &[Home]) -> bool {
-        let as_asked = |entry: &&mut Entry| entry.under_way == 0 && entry.homes == asked;
+    pub(crate) fn settle(&mut self, id: SentenceId, asked: &[Home], rest: &[Home], now: Instant) -> bool {
+        let as_asked = |entry: &&mut Entry| entry.rests(now) && entry.homes == asked;
         let Some(entry) = self.entries.get_mut(&id).filter(as_asked) else { return false };
         let counts = &mut self.counts;
         entry.homes.retain(|home| {
@@ -206,7 +258,10 @@ impl Doubt {
     /// How all sentences stand, as records for a journal that begins anew.
     pub(crate) fn records(&self, homes: &Homes) -> Vec<Vec<u8>> {
         const AT_ONCE: usize = 4_096;
-        let mut entries = self.entries.iter().map(|(id, entry)| (*id, Some(entry))).peekable();
+        let mut entries: Vec<_> = self.entries.iter().map(|(id, entry)| (*id, Some(entry))).collect();
+        // In an order, so that a run can be repeated.
+        entries.sort_unstable_by_key(|(id, _)| *id);
+        let mut entries = entries.into_iter().peekable();
         let mut records = Vec::new();
         while entries.peek().is_some() {
             records.push(record::write(entries.by_ref().take(AT_ONCE), homes));

@@ -2,6 +2,9 @@
 //! down before it is sent to the second, so that a balancer that dies in between still knows what to mend. Nothing is
 //! written while nothing is in doubt. Absent: what the records say; files, which are the log's.
 
+#[cfg(test)]
+pub(crate) mod made_up;
+
 use std::path::{Path, PathBuf};
 
 use tokio::sync::oneshot;
@@ -43,7 +46,18 @@ impl Writing {
 }
 
 /// The journal of a balancer.
-pub(crate) struct Journal(Option<Log>);
+pub(crate) struct Journal(Kept);
+
+/// Where its records are.
+enum Kept {
+    /// Nowhere: what is in doubt ends with the process.
+    Nowhere,
+    /// In the data directory.
+    OnDisk(Log),
+    /// On a disk that a test made up.
+    #[cfg(test)]
+    MadeUp(made_up::Disk),
+}
 
 impl Journal {
     /// Opens the journal in `data_dir`, and gives its records in their order. Without a directory it is in memory only,
@@ -52,36 +66,49 @@ impl Journal {
     /// # Errors
     /// Says what keeps the journal from being read or written, and the remedy.
     pub(crate) fn open(data_dir: Option<&Path>) -> Result<(Self, Vec<Vec<u8>>), OpenError> {
-        let Some(data_dir) = data_dir else { return Ok((Self(None), Vec::new())) };
+        let Some(data_dir) = data_dir else { return Ok((Self(Kept::Nowhere), Vec::new())) };
         let options = Options { max_bytes: MAX_BYTES, ..Options::default() };
         let (log, records) = Log::open(&directory(data_dir), options)?;
-        Ok((Self(Some(log)), records))
+        Ok((Self(Kept::OnDisk(log)), records))
     }
 
     /// Queues a record behind those before it; it is durable once what is given ends.
     pub(crate) fn append(&self, record: Vec<u8>) -> Writing {
-        self.hand_in(|log, tell| log.append(record, tell))
+        match &self.0 {
+            Kept::Nowhere => Writing(None),
+            Kept::OnDisk(log) => writing(|tell| log.append(record, tell)),
+            #[cfg(test)]
+            Kept::MadeUp(disk) => writing(|tell| disk.append(record, tell)),
+        }
     }
 
     /// Whether most of what is written is about sentences that are in doubt no more.
     pub(crate) fn is_worth_compacting(&self, doubt: &Doubt) -> bool {
-        let size = self.0.as_ref().map_or(0, Log::size);
-        size > SMALL && size / 4 > doubt.len() as u64 * SENTENCE_BYTES
+        let (size, small) = match &self.0 {
+            Kept::Nowhere => (0, SMALL),
+            Kept::OnDisk(log) => (log.size(), SMALL),
+            #[cfg(test)]
+            Kept::MadeUp(disk) => (disk.size(), made_up::SMALL),
+        };
+        size > small && size / 4 > doubt.len() as u64 * SENTENCE_BYTES
     }
 
     /// Puts these records in the place of all that were queued before.
     pub(crate) fn rewrite(&self, records: Vec<Vec<u8>>) -> Writing {
-        self.hand_in(|log, tell| log.rewrite(records, tell))
+        match &self.0 {
+            Kept::Nowhere => Writing(None),
+            Kept::OnDisk(log) => writing(|tell| log.rewrite(records, tell)),
+            #[cfg(test)]
+            Kept::MadeUp(disk) => writing(|tell| disk.rewrite(records, tell)),
+        }
     }
+}
 
-    fn hand_in(&self, hand_in: impl FnOnce(&Log, Tell)) -> Writing {
-        Writing(self.0.as_ref().map(|log| {
-            let (told, end) = oneshot::channel();
-            // Whoever waited may have gone with its thread; the record is written all the same.
-            hand_in(log, Box::new(move |written| drop(told.send(written))));
-            end
-        }))
-    }
+fn writing(hand_in: impl FnOnce(Tell)) -> Writing {
+    let (told, end) = oneshot::channel();
+    // Whoever waited may have gone with its thread; the record is written all the same.
+    hand_in(Box::new(move |written| drop(told.send(written))));
+    Writing(Some(end))
 }
 
 type Tell = Box<dyn FnOnce(Result<(), AppendError>) + Send>;

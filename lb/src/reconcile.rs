@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use wire::{Copies, Date, Fenced, Ids, SentenceId, StoreId, StoredCopy};
 
 use crate::balancer::Balancer;
+use crate::clock;
 use crate::doubt::{Answer, Verdict, judge};
 use crate::fleet::{Node, NodeKey};
 use crate::homes::Home;
@@ -91,7 +92,7 @@ impl Reconciler {
             all = all.and(reconciled);
         }
         loop {
-            let due = self.balancer.step(|routing| routing.doubt.take_due(AT_ONCE));
+            let due = self.balancer.step(|routing| routing.doubt.take_due(AT_ONCE, clock::now()));
             if due.is_empty() {
                 break;
             }
@@ -133,7 +134,7 @@ impl Reconciler {
     /// of copies taken back.
     async fn look_at(&self, ids: &[SentenceId], back: Option<NodeKey>) -> Result<u64, NoAnswer> {
         let (sentences, places) = self.balancer.step(|routing| {
-            let at_rest = |id: &SentenceId| Some((*id, routing.doubt.at_rest(*id)?.to_vec()));
+            let at_rest = |id: &SentenceId| Some((*id, routing.doubt.at_rest(*id, clock::now())?.to_vec()));
             let sentences: Vec<(SentenceId, Vec<Home>)> = ids.iter().filter_map(at_rest).collect();
             (sentences, places(routing.fleet.nodes(), back))
         });
@@ -177,10 +178,12 @@ impl Reconciler {
                         node.into_iter().for_each(|node| routing.fleet.must_reconcile(node));
                     }
                 }
-                if let Some(kept) = verdict.kept {
-                    routing.known_ids.stays(id, kept);
-                }
-                if routing.doubt.settle(id, &homes, &verdict.rest) {
+                if routing.doubt.settle(id, &homes, &verdict.rest, clock::now()) {
+                    // A repeat goes to the one place in which it may lie, whether or not that could be asked.
+                    let only = (verdict.rest.len() == 1).then(|| verdict.rest.first().copied()).flatten();
+                    if let Some(stays) = only.or(verdict.kept) {
+                        routing.known_ids.stays(id, stays);
+                    }
                     settled.push(id);
                 }
             }

@@ -37,6 +37,8 @@ pub(crate) struct Routing {
     pub(crate) homes: Homes,
     /// The sentences that may lie in more than one.
     pub(crate) doubt: Doubt,
+    /// The longest time that a post may be under way before it ends, or is noted as in doubt.
+    pub(crate) longest_post: Duration,
     started: Instant,
     /// When a node last told that more than one balancer reads its reports.
     company: Option<Instant>,
@@ -102,6 +104,7 @@ impl Routing {
             known_ids: KnownIds::default(),
             homes: Homes::default(),
             doubt: Doubt::default(),
+            longest_post: Duration::ZERO,
             started,
             company: None,
             acquainted: HashSet::new(),
@@ -121,10 +124,41 @@ impl Routing {
         journey: &Journey,
         finding: Option<&Finding>,
     ) -> Result<Chosen, Failure> {
+        let chosen = self.choose_node(sentence, at, journey, finding)?;
+        if let Chosen::To(choice) = &chosen
+            && choice.is_noted
+            && sentence.is_clients
+        {
+            // The client may be faster than its earlier post, of which nothing is noted here.
+            self.doubt.is_restless(sentence.id, at.now + self.longest_post);
+        }
+        Ok(chosen)
+    }
+
+    fn choose_node(
+        &mut self,
+        sentence: &Sentence<'_>,
+        at: Moment,
+        journey: &Journey,
+        finding: Option<&Finding>,
+    ) -> Result<Chosen, Failure> {
         let id = sentence.id;
         let known = self.known(sentence);
-        let homes = self.doubt.homes(id).chain(known).chain(journey.may_lie);
-        if let Some(choice) = self.first_within_reach(homes.collect(), id, at, journey) {
+        let is_first = finding.is_none() && journey.tried.is_empty();
+        let homes: Vec<Home> = self.doubt.homes(id).chain(known).chain(journey.may_lie).collect();
+        if is_first && sentence.is_clients && self.company.is_some() && !homes.is_empty() {
+            // Another balancer may have moved it since from where it went by this one, however long ago that has ended.
+            return Ok(Chosen::AskFirst);
+        }
+        let holders = finding.map(|finding| finding.holders.as_slice()).unwrap_or_default();
+        let unheard_of: Vec<Home> = holders.iter().filter(|home| !homes.contains(home)).copied().collect();
+        if !homes.is_empty()
+            && !unheard_of.is_empty()
+            && let Some(choice) = self.of_holders(id, at, holders, &homes)
+        {
+            return Ok(Chosen::To(choice));
+        }
+        if let Some(choice) = self.first_within_reach(&homes, &unheard_of, id, at, journey) {
             return Ok(Chosen::To(choice));
         }
         let mut left: Vec<Home> = journey.may_lie.into_iter().chain(self.doubt.homes(id).next()).collect();
@@ -135,12 +169,10 @@ impl Routing {
         }));
         let is_surely_sent = match finding {
             _ if !left.is_empty() => true,
-            None if journey.tried.is_empty() && self.may_be_repeat(sentence, at) => {
-                return Ok(Chosen::AskFirst);
-            }
+            None if is_first && self.may_be_repeat(sentence, at) => return Ok(Chosen::AskFirst),
             None => false,
             Some(finding) => {
-                if let Some(choice) = self.of_holders(id, at, finding) {
+                if let Some(choice) = self.of_holders(id, at, holders, &[]) {
                     return Ok(Chosen::To(choice));
                 }
                 let away = finding.away.iter().map(|home| self.known_by_now(*home));
@@ -148,6 +180,7 @@ impl Routing {
                 !finding.holders.is_empty()
             }
         };
+        left.extend(unheard_of.iter().filter(|_| !homes.is_empty()));
         self.by_rule(sentence, at, &journey.tried, &left, is_surely_sent)
     }
 
@@ -164,28 +197,29 @@ impl Routing {
         name.and_then(|name| self.fleet.named(&name.node)?.home).unwrap_or(home)
     }
 
-    /// The sentence goes to the first of these places that can be had.
+    /// The sentence goes to the first of these places that can be had. It lies in those `unheard_of` too.
     fn first_within_reach(
         &mut self,
-        homes: Vec<Home>,
+        homes: &[Home],
+        unheard_of: &[Home],
         id: SentenceId,
         at: Moment,
         journey: &Journey,
     ) -> Option<Choice> {
-        homes.into_iter().find_map(|home| {
-            let node = self.fleet.at_home(home).filter(|node| !journey.tried.contains(&node.key))?.key;
-            let left = journey.may_lie.filter(|left| *left != home);
-            self.back_to(id, node, at, left.as_slice())
+        homes.iter().find_map(|home| {
+            let node = self.fleet.at_home(*home).filter(|node| !journey.tried.contains(&node.key))?.key;
+            let left = journey.may_lie.iter().chain(unheard_of).filter(|left| *left != home);
+            self.back_to(id, node, at, &left.copied().collect::<Vec<_>>())
         })
     }
 
-    /// The sentence goes to a node that holds it. Where several do, all copies but one will be taken back.
-    fn of_holders(&mut self, id: SentenceId, at: Moment, finding: &Finding) -> Option<Choice> {
-        finding.holders.iter().find_map(|holder| {
+    /// The sentence goes to a node that holds it. Where several do, or where it may lie in `homes` too, all copies but one
+    /// will be taken back.
+    fn of_holders(&mut self, id: SentenceId, at: Moment, holders: &[Home], homes: &[Home]) -> Option<Choice> {
+        holders.iter().find_map(|holder| {
             let node = self.fleet.at_home(*holder)?.key;
-            let others: Vec<Home> =
-                finding.holders.iter().filter(|other| *other != holder).copied().collect();
-            self.back_to(id, node, at, &others)
+            let others = holders.iter().chain(homes).filter(|other| *other != holder);
+            self.back_to(id, node, at, &others.copied().collect::<Vec<_>>())
         })
     }
 
@@ -198,20 +232,28 @@ impl Routing {
             self.known_ids.note(id, home);
         }
         let is_noted = !left.is_empty() || self.doubt.homes(id).next().is_some();
-        let record = home.filter(|_| is_noted).map(|home| self.note_doubt(id, left, home, at));
-        // Without a new place there is nothing new to write down.
-        let record = record.filter(|_| !left.is_empty());
+        // Without a new place there is nothing new to write down, where everything is written.
+        let is_news = !left.is_empty() || self.doubt.is_unwritten(id);
+        let record = home.filter(|_| is_noted).and_then(|home| {
+            self.note_doubt(id, left, home, at);
+            is_news.then(|| self.record_of(id))
+        });
         Some(Choice { assignment, may_lie: home, is_noted, record })
     }
 
     /// Notes that the sentence is sent to `to` although it may lie in the places `left`: their nodes are asked for it before
-    /// they are up. Gives the record for the journal.
-    fn note_doubt(&mut self, id: SentenceId, left: &[Home], to: Home, at: Moment) -> Vec<u8> {
+    /// they are up.
+    fn note_doubt(&mut self, id: SentenceId, left: &[Home], to: Home, at: Moment) {
         self.doubt.sent(id, left, to, at.wall);
         for left in left {
             let node = self.fleet.at_home(*left).map(|node| node.key);
             node.into_iter().for_each(|node| self.fleet.must_reconcile(node));
         }
+    }
+
+    /// The record for the journal that must be written before the sentence is sent.
+    fn record_of(&mut self, id: SentenceId) -> Vec<u8> {
+        self.doubt.handed_in(id);
         self.doubt.record(&[id], &self.homes)
     }
 
@@ -254,18 +296,21 @@ impl Routing {
         {
             self.known_ids.note(id, home);
         }
-        let record = home.filter(|_| !left.is_empty()).map(|home| self.note_doubt(id, left, home, at));
+        let record = home.filter(|_| !left.is_empty()).map(|home| {
+            self.note_doubt(id, left, home, at);
+            self.record_of(id)
+        });
         Ok(Chosen::To(Choice { assignment, may_lie: None, is_noted: record.is_some(), record }))
     }
 
     /// The sentence is not sent to the node after all, because what must be on disk before cannot be written.
     pub(crate) fn withdraw(&mut self, id: SentenceId, node: NodeKey, why: &str) -> Failure {
         self.fleet.released(node, 1, false);
-        let only = self.home_of(node).and_then(|home| self.doubt.withdraw(id, home));
-        if let Some(home) = only {
+        let first = self.doubt.withdraw(id);
+        if let Some(home) = first {
             self.known_ids.note_doubt(id, home);
         }
-        self.in_doubt(id, only.as_slice(), why)
+        self.in_doubt(id, first.as_slice(), why)
     }
 
     /// What is told of a sentence that could not go on, because of `why`, although it may lie somewhere.

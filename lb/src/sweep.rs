@@ -110,11 +110,16 @@ impl Sweep {
         }
         if !twice.is_empty() {
             let wall = clock::wall();
-            self.balancer.step(|routing| {
+            let writing = self.balancer.step(|routing| {
                 for Twice(id, homes) in &twice {
                     routing.doubt.suspect(*id, homes, wall);
                 }
+                let ids: Vec<SentenceId> = twice.iter().map(|Twice(id, _)| *id).collect();
+                self.balancer.journal.append(routing.doubt.record(&ids, &routing.homes))
             });
+            if let Err(error) = writing.end().await {
+                tracing::warn!(%error, "what lies twice cannot be written down");
+            }
             self.balancer.counters.found_twice.add(twice.len() as u64);
             self.balancer.doubt_changed.notify_one();
         }

@@ -76,7 +76,7 @@ pub(super) fn read(record: &[u8], homes: &mut Homes) -> Result<Vec<(SentenceId, 
             let place = usize::from(u16::from_le_bytes(take(&mut rest)?));
             places.push(*known.get(place).ok_or(Unreadable("it speaks of a place that it does not name"))?);
         }
-        let entry = (!places.is_empty()).then_some(Entry { homes: places, since, under_way: 0 });
+        let entry = (!places.is_empty()).then(|| Entry::at_rest(places, since));
         sentences.push((id, entry));
     }
     Ok(sentences)

@@ -106,6 +106,10 @@ fn a_repeat_for_a_node_that_is_away_goes_elsewhere_and_is_written_down() {
     assert_eq!(world.choose(&first(), Some(&nowhere)), "A");
     world.falls("A");
     assert_eq!(world.choose(&first(), None), "B written");
+    assert_eq!(world.choose(&first(), None), "B written", "until the record is on disk none passes it");
+    for _ in 0..2 {
+        world.routing.doubt.written(ID.parse().unwrap());
+    }
     assert_eq!(world.choose(&first(), None), "B noted", "the next one goes there too");
     world.hears("A");
     assert_eq!(world.state("A"), wire::NodeState::Down, "it is asked first");
@@ -234,6 +238,39 @@ fn beside_another_balancer_even_a_fresh_id_is_asked_for() {
     assert!(world.routing.may_be_repeat(&fresh, later));
     let alone = Moment { now: later.now + COMPANY, ..later };
     assert!(!world.routing.may_be_repeat(&fresh, alone));
+}
+
+#[test]
+fn what_went_somewhere_beside_another_balancer_is_asked_for_ever_after() {
+    let mut world = World::new();
+    let nowhere = world.found(&[], &[]);
+    assert_eq!(world.choose(&first(), Some(&nowhere)), "A");
+    assert_eq!(world.choose(&first(), None), "A", "alone, this balancer knows where it went");
+    let store = Some(StoreId(uuid::Uuid::from_u128(u128::from(b'A'))));
+    let beside = Report { store, balancers: Some(2), ..report("first", 99, 0, 0) };
+    world.routing.reported(world.key("A"), &beside, world.at.now);
+    world.at.now += 2 * COMPANY;
+    assert_eq!(world.choose(&first(), None), "ask", "the other one may have moved it meanwhile");
+    assert_eq!(world.choose(&first(), Some(&nowhere)), "A", "the first post may be under way still");
+    let elsewhere = world.found(&["C"], &[]);
+    assert_eq!(world.choose(&first(), Some(&elsewhere)), "C written");
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_sent_and_goes_where_it_was() {
+    let mut world = World::new();
+    let home = world.routing.home_of(world.key("A"));
+    let journey = Journey { tried: vec![world.key("A")], may_lie: home, is_noted: false };
+    assert_eq!(world.choose(&journey, None), "B written");
+    assert_eq!(world.choose(&first(), None), "B written", "the record is not on disk yet");
+    let id: SentenceId = ID.parse().unwrap();
+    for _ in 0..2 {
+        let refused = world.routing.withdraw(id, world.key("B"), "the disk is full");
+        assert!(refused.is_in_doubt());
+    }
+    assert_eq!(world.routing.known_ids.of(id), home);
+    assert_eq!(world.routing.doubt.take_due(9, clock::now()), [id], "both places are asked");
+    assert_eq!(world.choose(&first(), None), "B written", "a repeat must be on disk too");
 }
 
 #[test]

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::io::DuplexStream;
-use tokio::sync::Notify;
-use tokio::time::sleep;
-use wire::{Copies, Date, Fenced, Ids, RawSentence, Report, StoreId, StoredCopy};
+use tokio::time::{sleep, timeout};
+use wire::contract::BALANCER_HEADER;
+use wire::{Copies, Date, Fenced, Ids, Place, RawSentence, Report, SentenceId, StoreId, StoredCopy};
 
+use super::fault::{Fault, failed_items};
+use super::told::Told;
 use crate::clock;
 use crate::made_up::{self, Asked, DATE, Peer};
 use crate::random::Random;
@@ -19,85 +21,23 @@ use crate::random::Random;
 /// How often a node reports.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// What a node does with one post.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// Nothing is wrong.
-    None,
-    /// It takes its time, before storing and before answering.
-    Late,
-    /// It closes before it stores anything.
-    LostPost,
-    /// It stores and closes instead of answering.
-    LostAnswer,
-    /// It stores and closes in the middle of its answer.
-    Truncated,
-    /// It stores and answers twice.
-    Doubled,
-    /// It stores and answers what is no answer.
-    Garbled,
-    /// It stores, or not, and never answers.
-    Silent { stores: bool },
-    /// It answers with this status and stores nothing.
-    Refused(u16),
-    /// It stores, or not, and answers that it cannot tell.
-    Ambiguous { stores: bool },
-    /// It stores, or not, and breaks down with a status that says nothing of storing.
-    Broken { stores: bool },
-    /// It fails every other sentence; whether it stored those it cannot tell.
-    AmbiguousItems { stores: bool },
-    /// It surely did not store every other sentence.
-    FailedItems,
-}
-
 /// A node that can be killed, frozen and asked.
 pub(super) struct Node {
     state: Mutex<State>,
     /// Counts the runs of its process; odd while it runs.
     life: Told<u32>,
     frozen: Told<bool>,
-}
-
-/// A value whose changes wake everybody who waits for one, in the order in which they came. tokio's own `watch` wakes
-/// them in an order that it draws, so that no run could be repeated.
-struct Told<T> {
-    value: Mutex<T>,
-    changed: Notify,
-}
-
-impl<T: Copy> Told<T> {
-    fn new(value: T) -> Self {
-        Self { value: Mutex::new(value), changed: Notify::new() }
-    }
-
-    fn get(&self) -> T {
-        *self.value.lock()
-    }
-
-    fn set(&self, value: T) {
-        *self.value.lock() = value;
-        self.changed.notify_waiters();
-    }
-
-    /// Waits until the value is as wanted.
-    async fn until(&self, is_wanted: impl Fn(T) -> bool) {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if is_wanted(self.get()) {
-                return;
-            }
-            changed.await;
-        }
-    }
+    /// Counts how often a balancer came or went.
+    balancers_changed: Told<u64>,
 }
 
 struct State {
     /// The texts by their ids, as JSON, each with when it was stored.
-    documents: BTreeMap<String, (String, i64)>,
-    /// When the run began; dates count from there.
-    born: Instant,
+    documents: BTreeMap<SentenceId, (String, Date)>,
+    /// How far its wall clock is ahead, in microseconds.
+    ahead: i64,
+    /// The balancers that read its reports, each with the number of its streams.
+    balancers: BTreeMap<String, u64>,
     /// The identity of the store.
     store: StoreId,
     /// What posts must carry to be let in.
@@ -116,7 +56,8 @@ impl Node {
         let store = StoreId(uuid::Uuid::from_u128(u128::from(random.draw())));
         let state = State {
             documents: BTreeMap::new(),
-            born: clock::now(),
+            ahead: i64::try_from(random.below(2_000_000)).unwrap() - 1_000_000,
+            balancers: BTreeMap::new(),
             store,
             fence: 1,
             revision: 0,
@@ -124,7 +65,12 @@ impl Node {
             random,
             faults,
         };
-        Arc::new(Self { state: Mutex::new(state), life: Told::new(1), frozen: Told::new(false) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            life: Told::new(1),
+            frozen: Told::new(false),
+            balancers_changed: Told::new(0),
+        })
     }
 
     /// Whether its process runs.
@@ -184,13 +130,20 @@ impl Node {
             let asked = peer.request().await?;
             self.is_thawed().await;
             match asked.what.as_str() {
-                "GET /report/stream" => self.report(&mut peer).await?,
+                "GET /report/stream" => {
+                    let balancer = self.is_read_by(asked.headers.get(BALANCER_HEADER)?);
+                    self.report(&mut peer).await?;
+                    drop(balancer);
+                }
                 "POST /sentences" => self.take(&mut peer, &asked).await?,
                 "POST /sentences/held" | "POST /sentences/retract" | "POST /fence" => {
                     let answer = self.tell_of_copies(&asked);
                     peer.respond(200, "", &answer).await?;
                 }
-                _ => peer.respond(404, "", "{}").await?,
+                what => match what.strip_prefix("GET /sentences/ids?") {
+                    Some(query) => peer.respond(200, "", &self.page(query)).await?,
+                    None => peer.respond(404, "", "{}").await?,
+                },
             }
         }
     }
@@ -205,8 +158,16 @@ impl Node {
             self.is_thawed().await;
             let report = serde_json::to_string(&self.next_report()).unwrap();
             peer.say(&format!("data: {report}\n\n")).await?;
-            sleep(HEARTBEAT).await;
+            let told = self.balancers_changed.get();
+            timeout(HEARTBEAT, self.balancers_changed.until(|changed| changed != told)).await.ok();
         }
+    }
+
+    /// Counts a balancer until what is given is dropped.
+    fn is_read_by(&self, run: &str) -> Reader<'_> {
+        *self.state.lock().balancers.entry(run.to_owned()).or_default() += 1;
+        self.balancers_changed.set(self.balancers_changed.get() + 1);
+        Reader { node: self, run: run.to_owned() }
     }
 
     fn next_report(&self) -> Report {
@@ -214,7 +175,8 @@ impl Node {
         state.seq += 1;
         let epoch = self.life.get().to_string();
         let report = made_up::report(&epoch, state.seq, state.documents.len() as u64, state.revision);
-        Report { store: Some(state.store), fence: Some(state.fence), ..report }
+        let balancers = Some(state.balancers.len() as u64);
+        Report { store: Some(state.store), fence: Some(state.fence), balancers, ..report }
     }
 
     /// Answers what a balancer asks of copies.
@@ -224,8 +186,8 @@ impl Node {
             "POST /sentences/held" => {
                 let Ids { ids } = serde_json::from_str(&asked.body).unwrap();
                 let held = ids.into_iter().filter_map(|id| {
-                    let (_, micros) = state.documents.get(&id.to_string())?;
-                    Some(StoredCopy { date: Date::from_unix_micros(*micros), id })
+                    let (_, date) = state.documents.get(&id)?;
+                    Some(StoredCopy { date: *date, id })
                 });
                 serde_json::to_string(&Copies { copies: held.collect() }).unwrap()
             }
@@ -233,9 +195,9 @@ impl Node {
                 let Copies { copies } = serde_json::from_str(&asked.body).unwrap();
                 let mut ids = Vec::new();
                 for StoredCopy { date, id } in copies {
-                    let is_that = |(_, micros): &(String, i64)| *micros == date.unix_micros();
-                    if state.documents.get(&id.to_string()).is_some_and(is_that) {
-                        state.documents.remove(&id.to_string());
+                    if state.documents.get(&id).is_some_and(|(_, stored)| *stored == date) {
+                        tracing::debug!(node = %state.store.0, %id, "taken back");
+                        state.documents.remove(&id);
                         ids.push(id);
                     }
                 }
@@ -249,11 +211,28 @@ impl Node {
         }
     }
 
+    /// A page of the copies in the order of their places.
+    fn page(&self, query: &str) -> String {
+        let of = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
+        let (after, limit) =
+            (Place::read(of("after").unwrap()).unwrap(), of("limit").unwrap().parse().unwrap());
+        let state = self.state.lock();
+        let copies = state.documents.iter().map(|(id, (_, date))| StoredCopy { date: *date, id: *id });
+        let mut copies: Vec<StoredCopy> =
+            copies.filter(|copy| Place::new(copy.date, Some(copy.id)) > after).collect();
+        copies.sort_unstable_by_key(|copy| Place::new(copy.date, Some(copy.id)));
+        copies.truncate(limit);
+        serde_json::to_string(&Copies { copies }).unwrap()
+    }
+
     async fn take(&self, peer: &mut Peer, asked: &Asked) -> Option<()> {
         let (body, fence) = (asked.body.as_str(), asked.headers.get("balanza-fence"));
         let (fault, pause) = {
             let state = &mut *self.state.lock();
-            (state.draw_fault(), Duration::from_millis(1 + state.random.below(4_000)))
+            (
+                Fault::draw(&mut state.random, state.faults),
+                Duration::from_millis(1 + state.random.below(4_000)),
+            )
         };
         if fault == Fault::Late {
             sleep(pause).await;
@@ -320,14 +299,16 @@ impl Node {
     fn store(&self, body: &str, stores: impl Fn(usize) -> bool) -> Vec<(bool, String)> {
         let state = &mut *self.state.lock();
         state.revision += 1;
-        let now = i64::try_from(clock::now().duration_since(state.born).as_micros()).unwrap();
+        let now = Date::from_unix_micros(clock::wall().unix_micros() + state.ahead);
         let mut lines = Vec::new();
         for (place, line) in body.lines().enumerate() {
             let sentence = RawSentence::parse(line.as_bytes()).unwrap();
-            let (id, text) = (sentence.id.unwrap().to_string(), sentence.sentence.raw().to_owned());
+            let (id, text) = (sentence.id.unwrap(), sentence.sentence.raw().to_owned());
             let known = state.documents.get(&id).cloned();
-            if known.is_none() && stores(place) {
-                state.documents.insert(id.clone(), (text.clone(), now));
+            let is_new = known.is_none() && stores(place);
+            tracing::debug!(node = %state.store.0, text, %id, is_new, "post");
+            if is_new {
+                state.documents.insert(id, (text.clone(), now));
             }
             let line = match &known {
                 Some((text, _)) => {
@@ -336,7 +317,7 @@ impl Node {
                     let stored = json!({"author": author, "date": DATE, "id": id, "sentence": text});
                     format!("{}\n", json!({"status": "duplicate", "id": id, "date": DATE, "stored": stored}))
                 }
-                None => made_up::stored(&id),
+                None => made_up::stored(&id.to_string()),
             };
             lines.push((state.documents.contains_key(&id), line));
         }
@@ -352,43 +333,21 @@ impl Node {
     }
 }
 
-/// The answer's lines with every other sentence failed. What is stored and was known before is told as a duplicate all
-/// the same, unless the node cannot tell.
-fn failed_items(lines: &[(bool, String)], ambiguous: bool) -> String {
-    let mut answer = String::new();
-    for (place, (is_stored, line)) in lines.iter().enumerate() {
-        if place % 2 == 0 || (*is_stored && !ambiguous) {
-            answer.push_str(line);
-            continue;
-        }
-        let id: serde_json::Value = serde_json::from_str(line).unwrap();
-        let mut error = wire::Problem::new(503, "store-unavailable", "x", "the store failed");
-        error.ambiguous = ambiguous;
-        let failed = json!({"status": "failed", "id": id["id"], "error": error});
-        answer.push_str(&format!("{failed}\n"));
-    }
-    answer
+/// A balancer that reads the reports of a node.
+struct Reader<'a> {
+    node: &'a Node,
+    run: String,
 }
 
-impl State {
-    fn draw_fault(&mut self) -> Fault {
-        if self.random.below(100) >= self.faults {
-            return Fault::None;
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let balancers = &mut self.node.state.lock().balancers;
+        if let Some(streams) = balancers.get_mut(&self.run) {
+            *streams -= 1;
+            if *streams == 0 {
+                balancers.remove(&self.run);
+            }
         }
-        let stores = self.random.below(2) == 0;
-        match self.random.below(12) {
-            0 => Fault::Late,
-            1 => Fault::LostPost,
-            2 => Fault::LostAnswer,
-            3 => Fault::Truncated,
-            4 => Fault::Doubled,
-            5 => Fault::Garbled,
-            6 => Fault::Silent { stores },
-            7 => Fault::Refused([429, 503, 507, 413][usize::try_from(self.random.below(4)).unwrap()]),
-            8 => Fault::Ambiguous { stores },
-            9 => Fault::Broken { stores },
-            10 => Fault::AmbiguousItems { stores },
-            _ => Fault::FailedItems,
-        }
+        self.node.balancers_changed.set(self.node.balancers_changed.get() + 1);
     }
 }
