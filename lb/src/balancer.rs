@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -66,7 +66,6 @@ impl Balancer {
         let (turns, told) = mpsc::unbounded_channel();
         let mut routing = Routing::new(Fleet::new(config.fleet, seed), now);
         // A lane looks at its clock between a deadline and the end of what it does then.
-        routing.longest_post = config.lane.deadline + Duration::from_secs(1);
         for record in records {
             routing.doubt.replay(&record, &mut routing.homes)?;
         }

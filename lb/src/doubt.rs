@@ -7,7 +7,6 @@ mod record;
 mod verdict;
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
 
 use wire::{Date, SentenceId};
 
@@ -44,8 +43,6 @@ struct Entry {
     since: Date,
     /// Posts of it that are under way.
     under_way: u32,
-    /// Until when an earlier post of it may be under way of which nothing was noted.
-    restless_until: Option<Instant>,
     /// Records of it that are on their way to the disk.
     unwritten: u32,
     /// Whether the newest record that came to an end could not be written.
@@ -55,12 +52,12 @@ struct Entry {
 impl Entry {
     /// One that may lie in these places, of which nothing is under way.
     fn at_rest(homes: Vec<Home>, since: Date) -> Self {
-        Self { homes, since, under_way: 0, restless_until: None, unwritten: 0, is_unwritten: false }
+        Self { homes, since, under_way: 0, unwritten: 0, is_unwritten: false }
     }
 
     /// Whether nothing of it is under way.
-    fn rests(&self, now: Instant) -> bool {
-        self.under_way == 0 && self.restless_until.is_none_or(|until| until <= now)
+    fn rests(&self) -> bool {
+        self.under_way == 0
     }
 }
 
@@ -171,27 +168,10 @@ impl Doubt {
         }
     }
 
-    /// Until then an earlier post of the sentence may be under way, by a client that repeats it: nothing is final before.
-    pub(crate) fn is_restless(&mut self, id: SentenceId, until: Instant) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.restless_until = Some(until);
-        }
-    }
-
     /// Up to `most` sentences that can be looked at since no post of them is under way any more.
-    pub(crate) fn take_due(&mut self, most: usize, now: Instant) -> Vec<SentenceId> {
-        let mut taken = Vec::new();
-        while taken.len() < most
-            && let Some(id) = self.due.front()
-        {
-            // One that is sent again meanwhile comes here again when that ends; those behind it wait but little longer.
-            let waits = |entry: &Entry| entry.under_way == 0 && !entry.rests(now);
-            if self.entries.get(id).is_some_and(waits) {
-                break;
-            }
-            taken.extend(self.due.pop_front());
-        }
-        taken
+    pub(crate) fn take_due(&mut self, most: usize) -> Vec<SentenceId> {
+        let n = most.min(self.due.len());
+        self.due.drain(..n).collect()
     }
 
     /// The sentences that may lie in `home`.
@@ -207,14 +187,14 @@ impl Doubt {
     }
 
     /// Where the sentence may lie, unless a post of it is under way.
-    pub(crate) fn at_rest(&self, id: SentenceId, now: Instant) -> Option<&[Home]> {
-        self.entries.get(&id).filter(|entry| entry.rests(now)).map(|entry| entry.homes.as_slice())
+    pub(crate) fn at_rest(&self, id: SentenceId) -> Option<&[Home]> {
+        self.entries.get(&id).filter(|entry| entry.rests()).map(|entry| entry.homes.as_slice())
     }
 
     /// Of the places `asked`, the sentence may lie only in these still. With one place left, or none, it is in doubt no
     /// more. One that was sent on meanwhile stays as it is.
-    pub(crate) fn settle(&mut self, id: SentenceId, asked: &[Home], rest: &[Home], now: Instant) -> bool {
-        let as_asked = |entry: &&mut Entry| entry.rests(now) && entry.homes == asked;
+    pub(crate) fn settle(&mut self, id: SentenceId, asked: &[Home], rest: &[Home]) -> bool {
+        let as_asked = |entry: &&mut Entry| entry.rests() && entry.homes == asked;
         let Some(entry) = self.entries.get_mut(&id).filter(as_asked) else { return false };
         let counts = &mut self.counts;
         entry.homes.retain(|home| {

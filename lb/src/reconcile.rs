@@ -13,7 +13,6 @@ use tokio::time::sleep;
 use wire::{Copies, Date, Fenced, Ids, SentenceId, StoreId, StoredCopy};
 
 use crate::balancer::Balancer;
-use crate::clock;
 use crate::doubt::{Answer, Verdict, judge};
 use crate::fleet::{Node, NodeKey};
 use crate::homes::Home;
@@ -92,7 +91,7 @@ impl Reconciler {
             all = all.and(reconciled);
         }
         loop {
-            let due = self.balancer.step(|routing| routing.doubt.take_due(AT_ONCE, clock::now()));
+            let due = self.balancer.step(|routing| routing.doubt.take_due(AT_ONCE));
             if due.is_empty() {
                 break;
             }
@@ -134,7 +133,7 @@ impl Reconciler {
     /// of copies taken back.
     async fn look_at(&self, ids: &[SentenceId], back: Option<NodeKey>) -> Result<u64, NoAnswer> {
         let (sentences, places) = self.balancer.step(|routing| {
-            let at_rest = |id: &SentenceId| Some((*id, routing.doubt.at_rest(*id, clock::now())?.to_vec()));
+            let at_rest = |id: &SentenceId| Some((*id, routing.doubt.at_rest(*id)?.to_vec()));
             let sentences: Vec<(SentenceId, Vec<Home>)> = ids.iter().filter_map(at_rest).collect();
             (sentences, places(routing.fleet.nodes(), back))
         });
@@ -178,7 +177,7 @@ impl Reconciler {
                         node.into_iter().for_each(|node| routing.fleet.must_reconcile(node));
                     }
                 }
-                if routing.doubt.settle(id, &homes, &verdict.rest, clock::now()) {
+                if routing.doubt.settle(id, &homes, &verdict.rest) {
                     // A repeat goes to the one place in which it may lie, whether or not that could be asked.
                     let only = (verdict.rest.len() == 1).then(|| verdict.rest.first().copied()).flatten();
                     if let Some(stays) = only.or(verdict.kept) {

@@ -37,8 +37,6 @@ pub(crate) struct Routing {
     pub(crate) homes: Homes,
     /// The sentences that may lie in more than one.
     pub(crate) doubt: Doubt,
-    /// The longest time that a post may be under way before it ends, or is noted as in doubt.
-    pub(crate) longest_post: Duration,
     started: Instant,
     /// When a node last told that more than one balancer reads its reports.
     company: Option<Instant>,
@@ -104,7 +102,6 @@ impl Routing {
             known_ids: KnownIds::default(),
             homes: Homes::default(),
             doubt: Doubt::default(),
-            longest_post: Duration::ZERO,
             started,
             company: None,
             acquainted: HashSet::new(),
@@ -118,24 +115,6 @@ impl Routing {
     /// # Errors
     /// Says why no node can take the sentence; nothing is reserved then.
     pub(crate) fn choose(
-        &mut self,
-        sentence: &Sentence<'_>,
-        at: Moment,
-        journey: &Journey,
-        finding: Option<&Finding>,
-    ) -> Result<Chosen, Failure> {
-        let chosen = self.choose_node(sentence, at, journey, finding)?;
-        if let Chosen::To(choice) = &chosen
-            && choice.is_noted
-            && sentence.is_clients
-        {
-            // The client may be faster than its earlier post, of which nothing is noted here.
-            self.doubt.is_restless(sentence.id, at.now + self.longest_post);
-        }
-        Ok(chosen)
-    }
-
-    fn choose_node(
         &mut self,
         sentence: &Sentence<'_>,
         at: Moment,
@@ -182,6 +161,13 @@ impl Routing {
         };
         left.extend(unheard_of.iter().filter(|_| !homes.is_empty()));
         self.by_rule(sentence, at, &journey.tried, &left, is_surely_sent)
+    }
+
+    /// Whether a repeat of the sentence was faster than its earlier post, which still waits for the node of `home`, and went
+    /// elsewhere.
+    pub(crate) fn has_gone_elsewhere(&self, id: SentenceId, home: Home) -> bool {
+        let newest = self.doubt.homes(id).next().or_else(|| self.known_ids.of(id));
+        newest.is_some_and(|newest| newest != home)
     }
 
     fn known(&self, sentence: &Sentence<'_>) -> Option<Home> {

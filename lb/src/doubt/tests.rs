@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use wire::StoreId;
 
 use super::*;
-use crate::clock;
 
 fn id(n: u128) -> SentenceId {
     SentenceId(uuid::Uuid::from_u128(n))
@@ -32,21 +31,18 @@ fn a_sentence_is_in_doubt_until_all_its_places_but_one_are_out() {
     let mut doubt = Doubt::default();
     doubt.sent(id(1), &[a], b, at(5));
     assert_eq!((doubt.len(), doubt.count(a), doubt.count(b), doubt.since(a)), (1, 1, 1, Some(at(5))));
-    assert_eq!(doubt.at_rest(id(1), clock::now()), None, "a post of it is under way");
-    assert!(!doubt.settle(id(1), &[a, b], &[b], clock::now()), "so nothing about it is final");
+    assert_eq!(doubt.at_rest(id(1)), None, "a post of it is under way");
+    assert!(!doubt.settle(id(1), &[a, b], &[b]), "so nothing about it is final");
     doubt.sent(id(1), &[b], c, at(6));
     doubt.ended(id(1));
-    assert!(doubt.take_due(9, clock::now()).is_empty());
+    assert!(doubt.take_due(9).is_empty());
     doubt.ended(id(1));
-    assert_eq!(doubt.take_due(9, clock::now()), [id(1)]);
+    assert_eq!(doubt.take_due(9), [id(1)]);
     assert_eq!(doubt.homes(id(1)).collect::<Vec<_>>(), [c, b, a], "where it was sent last comes first");
-    assert!(
-        !doubt.settle(id(1), &[a, b], &[b], clock::now()),
-        "an answer about other places is none about these"
-    );
-    assert!(doubt.settle(id(1), &[a, b, c], &[a, c], clock::now()));
+    assert!(!doubt.settle(id(1), &[a, b], &[b]), "an answer about other places is none about these");
+    assert!(doubt.settle(id(1), &[a, b, c], &[a, c]));
     assert_eq!((doubt.count(a), doubt.count(b), doubt.count(c)), (1, 0, 1));
-    assert!(doubt.settle(id(1), &[a, c], &[c], clock::now()));
+    assert!(doubt.settle(id(1), &[a, c], &[c]));
     assert_eq!((doubt.len(), doubt.count(c), doubt.since(c)), (0, 0, None));
 }
 
@@ -60,10 +56,10 @@ fn what_was_not_sent_after_all_is_asked_for_all_the_same() {
     doubt.sent(id(1), &[b], a, at(5));
     doubt.handed_in(id(1));
     assert_eq!(doubt.withdraw(id(1)), Some(b));
-    assert!(doubt.is_unwritten(id(1)) && doubt.take_due(9, clock::now()).is_empty());
+    assert!(doubt.is_unwritten(id(1)) && doubt.take_due(9).is_empty());
     assert_eq!(doubt.withdraw(id(1)), Some(b));
-    assert_eq!(doubt.take_due(9, clock::now()), [id(1)]);
-    assert_eq!(doubt.at_rest(id(1), clock::now()), Some([b, a].as_slice()));
+    assert_eq!(doubt.take_due(9), [id(1)]);
+    assert_eq!(doubt.at_rest(id(1)), Some([b, a].as_slice()));
     assert!(doubt.is_unwritten(id(1)), "a repeat must be written down first");
     doubt.sent(id(1), &[a], c, at(6));
     doubt.handed_in(id(1));
@@ -71,20 +67,6 @@ fn what_was_not_sent_after_all_is_asked_for_all_the_same() {
     doubt.written(id(1));
     assert!(!doubt.is_unwritten(id(1)), "a record says all that was known by then");
     assert_eq!(doubt.homes(id(1)).collect::<Vec<_>>(), [c, a, b]);
-}
-
-#[test]
-fn nothing_is_final_while_an_earlier_post_may_be_under_way() {
-    let (_, [a, b, ..]) = places();
-    let (now, mut doubt) = (clock::now(), Doubt::default());
-    let later = now + std::time::Duration::from_secs(6);
-    doubt.sent(id(1), &[a], b, at(5));
-    doubt.is_restless(id(1), later);
-    doubt.ended(id(1));
-    assert!(doubt.take_due(9, now).is_empty() && doubt.at_rest(id(1), now).is_none());
-    assert!(!doubt.settle(id(1), &[a, b], &[b], now));
-    assert_eq!(doubt.take_due(9, later), [id(1)]);
-    assert!(doubt.settle(id(1), &[a, b], &[b], later));
 }
 
 #[test]
@@ -96,10 +78,10 @@ fn a_node_that_is_heard_at_last_is_the_place_that_was_meant() {
     for n in [1, 2] {
         doubt.ended(id(n));
     }
-    assert_eq!(doubt.take_due(9, clock::now()).len(), 2);
+    assert_eq!(doubt.take_due(9).len(), 2);
     assert_eq!(doubt.rename(unheard, a), [id(1), id(2)]);
     assert_eq!(doubt.homes(id(1)).collect::<Vec<_>>(), [b, a]);
-    assert_eq!(doubt.take_due(9, clock::now()), [id(2)], "the two places of one are one");
+    assert_eq!(doubt.take_due(9), [id(2)], "the two places of one are one");
     assert_eq!((doubt.count(unheard), doubt.count(a)), (0, 2));
 }
 
@@ -139,8 +121,8 @@ proptest! {
                 0 if left != to => doubt.sent(id, &[left], to, at(i64::from(first))),
                 1 => doubt.ended(id),
                 _ => {
-                    let Some(asked) = doubt.at_rest(id, clock::now()).map(<[Home]>::to_vec) else { continue };
-                    doubt.settle(id, &asked, &asked[..usize::from(second).min(asked.len())], clock::now());
+                    let Some(asked) = doubt.at_rest(id).map(<[Home]>::to_vec) else { continue };
+                    doubt.settle(id, &asked, &asked[..usize::from(second).min(asked.len())]);
                 }
             }
             journal.push(doubt.record(&[id], &homes));

@@ -41,8 +41,8 @@ fn what_was_told_written_is_there_after_a_restart() {
         journal.append(doubt.record(&[id(0)], &homes)).end().await.unwrap();
         journal.append(doubt.record(&[id(1)], &homes)).end().await.unwrap();
         doubt.ended(id(0));
-        let asked = doubt.at_rest(id(0), crate::clock::now()).unwrap().to_vec();
-        assert!(doubt.settle(id(0), &asked, &[], crate::clock::now()));
+        let asked = doubt.at_rest(id(0)).unwrap().to_vec();
+        assert!(doubt.settle(id(0), &asked, &[]));
         journal.append(doubt.record(&[id(0)], &homes)).end().await.unwrap();
     });
     drop(journal);

@@ -78,7 +78,7 @@ fn a_node_is_fenced_then_asked_then_rid_of_old_copies_and_only_then_up() {
         });
         world.moved(id, "A", "B");
         // What is in doubt is not due before its node is fenced.
-        assert_eq!(world.balancer.step(|routing| routing.doubt.take_due(9, clock::now())), [id]);
+        assert_eq!(world.balancer.step(|routing| routing.doubt.take_due(9)), [id]);
         tokio::task::spawn_local(run(Arc::clone(&world.balancer)));
         let mut a = at_a.accept().await;
         let says = |asked: &Asked, what: &str| {
@@ -275,7 +275,7 @@ fn what_is_settled_is_written_down() {
         scene.a.hold(open, 1);
         let balancer = &scene.world.balancer;
         let writing = balancer.step(|routing| {
-            routing.doubt.take_due(9, clock::now());
+            routing.doubt.take_due(9);
             balancer.journal.append(routing.doubt.record(&[settled, open], &routing.homes))
         });
         writing.end().await.unwrap();

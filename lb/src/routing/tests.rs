@@ -269,7 +269,7 @@ fn what_cannot_be_written_down_is_not_sent_and_goes_where_it_was() {
         assert!(refused.is_in_doubt());
     }
     assert_eq!(world.routing.known_ids.of(id), home);
-    assert_eq!(world.routing.doubt.take_due(9, clock::now()), [id], "both places are asked");
+    assert_eq!(world.routing.doubt.take_due(9), [id], "both places are asked");
     assert_eq!(world.choose(&first(), None), "B written", "a repeat must be on disk too");
 }
 

@@ -144,7 +144,12 @@ impl Lane {
         let mut connection = None;
         let mut singles = Vec::new();
         while let Some(batch) = self.next_batch(&mut connection).await {
+            let batch = self.without_moved(batch, false);
             let n = batch.len() as u64;
+            if n == 0 {
+                self.recycle(batch);
+                continue;
+            }
             let home = self.balancer().step(|routing| {
                 routing.fleet.dispatched(self.key, n);
                 routing.home_of(self.key)
@@ -194,6 +199,31 @@ impl Lane {
     /// Keeps an emptied batch for the next sentences.
     fn recycle(&self, batch: Batch) {
         self.queue.borrow_mut().recycle(batch);
+    }
+
+    /// The batch without those sentences whose clients were faster than this lane: repeated, they went elsewhere, and what
+    /// is posted here now would be a second copy of which nobody knows.
+    fn without_moved(&self, mut batch: Batch, was_dispatched: bool) -> Batch {
+        let moved: Vec<bool> = self.balancer().step(|routing| {
+            let home = routing.home_of(self.key).or(self.home.get());
+            let has_moved = |id: Option<SentenceId>| {
+                id.zip(home).is_some_and(|(id, home)| routing.has_gone_elsewhere(id, home))
+            };
+            batch.unnoted().map(has_moved).collect()
+        });
+        if !moved.contains(&true) {
+            return batch;
+        }
+        let since = batch.since();
+        let mut rest = Batch::default();
+        for (item, has_moved) in batch.drain().zip(moved) {
+            match has_moved {
+                true => self.move_on(item, was_dispatched),
+                false => rest.push(item, || since.unwrap_or_else(clock::now)),
+            }
+        }
+        self.recycle(batch);
+        rest
     }
 
     /// Sends the sentences of a batch, which the node did not take, to other nodes.

@@ -98,6 +98,12 @@ impl<W> Batch<W> {
         self.entries.iter().map(|entry| entry.journey.is_noted.then_some(entry.id))
     }
 
+    /// The ids in the order of the lines, of those sentences alone that clients may repeat and of which nothing was noted.
+    pub(super) fn unnoted(&self) -> impl Iterator<Item = Option<wire::SentenceId>> {
+        let is_unnoted = |entry: &Entry<W>| entry.is_clients && !entry.journey.is_noted;
+        self.entries.iter().map(move |entry| is_unnoted(entry).then_some(entry.id))
+    }
+
     /// Takes the sentences out, in the order of the lines.
     pub(super) fn drain(&mut self) -> impl ExactSizeIterator<Item = Item<'_, W>> {
         let Self { text, entries, since } = self;

@@ -86,12 +86,15 @@ impl Lane {
                     doubt = why.or(doubt);
                 }
             }
-            if doubt.is_some() && (is_out_of_reach || unsure_posts >= POSTS_BEFORE_MOVE) {
+            if doubt.is_none() {
+                // The post was not let in; its sentences may have gone elsewhere since.
+                batch = self.without_moved(batch, true);
+            } else if is_out_of_reach || unsure_posts >= POSTS_BEFORE_MOVE {
                 batch = self.move_in_doubt(batch);
-                if batch.len() == 0 {
-                    self.recycle(batch);
-                    return None;
-                }
+            }
+            if batch.len() == 0 {
+                self.recycle(batch);
+                return None;
             }
             if Instant::from_std(clock::now()) + pause >= deadline {
                 break;
