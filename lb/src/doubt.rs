@@ -121,7 +121,7 @@ impl Doubt {
                 more(&mut self.counts, *home, now);
             }
         }
-        if entry.under_way == 0 {
+        if entry.rests() {
             self.due.push_back(id);
         }
     }
@@ -162,7 +162,7 @@ impl Doubt {
     pub(crate) fn ended(&mut self, id: SentenceId) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.under_way = entry.under_way.saturating_sub(1);
-            if entry.under_way == 0 {
+            if entry.rests() {
                 self.due.push_back(id);
             }
         }
@@ -222,7 +222,7 @@ impl Doubt {
                 entry.homes.insert(0, to);
                 more(&mut self.counts, to, entry.since);
             }
-            if entry.homes.len() < 2 && entry.under_way == 0 {
+            if entry.homes.len() < 2 && entry.rests() {
                 self.due.push_back(*id);
             }
         }

@@ -150,20 +150,23 @@ impl Reconciler {
         let taken = self.take_back(wanted).await;
         let n = taken.values().map(HashSet::len).sum::<usize>() as u64;
         self.balancer.counters.taken_back.add(n);
-        if let Err(error) = self.note(verdicts, &away, &taken).end().await {
+        if let Some(writing) = self.note(verdicts, &away, &taken)
+            && let Err(error) = writing.end().await
+        {
             // The next run asks once more for what is settled already.
             tracing::warn!(%error, "what is settled cannot be written down");
         }
         Ok(n)
     }
 
-    /// Notes where the sentences may lie still, now that the nodes have `taken` back copies, and writes it down.
+    /// Notes where the sentences may lie still, now that the nodes have `taken` back copies, and writes it down where that
+    /// is news.
     fn note(
         &self,
         verdicts: Vec<(SentenceId, Vec<Home>, Verdict)>,
         away: &BTreeSet<Home>,
         taken: &HashMap<NodeKey, HashSet<SentenceId>>,
-    ) -> Writing {
+    ) -> Option<Writing> {
         self.balancer.step(|routing| {
             away.iter().for_each(|home| routing.fleet.was_not_asked(*home));
             let mut settled = Vec::with_capacity(verdicts.len());
@@ -179,15 +182,15 @@ impl Reconciler {
                 }
                 if routing.doubt.settle(id, &homes, &verdict.rest) {
                     // A repeat goes to the one place in which it may lie, whether or not that could be asked.
-                    let only = (verdict.rest.len() == 1).then(|| verdict.rest.first().copied()).flatten();
-                    if let Some(stays) = only.or(verdict.kept) {
+                    let stays = if let [only] = verdict.rest[..] { Some(only) } else { verdict.kept };
+                    if let Some(stays) = stays {
                         routing.known_ids.stays(id, stays);
                     }
                     settled.push(id);
                 }
             }
-            let record = routing.doubt.record(&settled, &routing.homes);
-            self.balancer.journal.append(record)
+            let record = || routing.doubt.record(&settled, &routing.homes);
+            (!settled.is_empty()).then(|| self.balancer.journal.append(record()))
         })
     }
 

@@ -171,7 +171,7 @@ impl Routing {
     }
 
     fn known(&self, sentence: &Sentence<'_>) -> Option<Home> {
-        let home = self.known_ids.of(sentence.id).filter(|_| sentence.is_clients)?;
+        let home = if sentence.is_clients { self.known_ids.of(sentence.id)? } else { return None };
         // What was known by the name of a node alone counts for as long as that node is there.
         let is_store = self.homes.name(home).is_some_and(|name| name.store.is_some());
         (is_store || self.fleet.at_home(home).is_some()).then_some(home)

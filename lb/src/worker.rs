@@ -95,12 +95,19 @@ impl Worker {
 
     /// Sends a sentence on its way.
     pub(crate) fn route(self: &Rc<Self>, sentence: Sentence<'_>, reply: Reply) {
-        self.place(sentence, Journey::default(), reply);
+        self.place(sentence, Journey::default(), reply, None);
     }
 
-    /// Chooses a node for the sentence and puts it into that node's lane; fails it when there is none.
-    fn place(self: &Rc<Self>, sentence: Sentence<'_>, journey: Journey, reply: Reply) {
-        if let Err(unplaced) = self.offer(sentence, journey, reply) {
+    /// Chooses a node for the sentence and puts it into that node's lane; fails it when there is none. `finding` is what
+    /// the nodes said of it, where they were asked.
+    fn place(
+        self: &Rc<Self>,
+        sentence: Sentence<'_>,
+        journey: Journey,
+        reply: Reply,
+        finding: Option<&Finding>,
+    ) {
+        if let Err(unplaced) = self.offer(sentence, journey, reply, finding) {
             self.wait_or_fail(&sentence, unplaced);
         }
     }
@@ -121,7 +128,7 @@ impl Worker {
             loop {
                 tokio::time::sleep(FIRST_REPORT_LOOK).await;
                 waited += FIRST_REPORT_LOOK;
-                let Err(unplaced) = worker.offer(text.sentence(), journey, reply) else { return };
+                let Err(unplaced) = worker.offer(text.sentence(), journey, reply, None) else { return };
                 if waited >= FIRST_REPORT || !worker.balancer.step(|routing| routing.fleet.is_expecting()) {
                     return worker.fail(&text.sentence(), unplaced);
                 }
@@ -132,25 +139,6 @@ impl Worker {
 
     /// As [`Worker::place`], but gives a sentence back for which there is no place.
     fn offer(
-        self: &Rc<Self>,
-        sentence: Sentence<'_>,
-        journey: Journey,
-        reply: Reply,
-    ) -> Result<(), Unplaced> {
-        self.offer_found(sentence, journey, reply, None)
-    }
-
-    /// Sends a sentence on its way about which the nodes were asked.
-    fn place_found(self: &Rc<Self>, parked: Parked<Reply>, finding: &Finding) {
-        let Parked { text, journey, waiter } = parked;
-        let sentence = text.sentence();
-        if let Err(unplaced) = self.offer_found(sentence, journey, waiter, Some(finding)) {
-            self.wait_or_fail(&sentence, unplaced);
-        }
-    }
-
-    /// As [`Worker::offer`], for a sentence that the nodes were asked about, where `finding` says what they said.
-    fn offer_found(
         self: &Rc<Self>,
         sentence: Sentence<'_>,
         journey: Journey,

@@ -41,6 +41,7 @@ use crate::endpoint::Endpoint;
 use crate::fleet::{NodeKey, Protocol};
 use crate::homes::Home;
 use crate::problem::Failure;
+use crate::routing::Routing;
 use connection::{NodeConnection, PostHead, post_head};
 #[cfg(feature = "hyper-lane")]
 use connection_by_hyper as connection;
@@ -144,27 +145,75 @@ impl Lane {
         let mut connection = None;
         let mut singles = Vec::new();
         while let Some(batch) = self.next_batch(&mut connection).await {
-            let batch = self.without_moved(batch, false);
-            let n = batch.len() as u64;
-            if n == 0 {
-                self.recycle(batch);
-                continue;
-            }
-            let home = self.balancer().step(|routing| {
-                routing.fleet.dispatched(self.key, n);
-                routing.home_of(self.key)
-            });
-            // A node that has left still has its place.
-            self.home.set(home.or(self.home.get()));
+            let (batch, fence) = self.dispatch(batch);
             let undelivered = match self.protocol.get() {
+                _ if batch.len() == 0 => {
+                    self.recycle(batch);
+                    None
+                }
                 Some(Protocol::Single) => Some(batch),
-                _ => self.deliver(batch, &mut connection).await,
+                _ => self.deliver(batch, fence, &mut connection).await,
             };
             if let Some(batch) = undelivered {
                 self.deliver_singly(batch, &mut singles).await;
             }
         }
         self.balancer().counters.lanes_ended.add(1);
+    }
+
+    /// Counts a batch as sent, and gives the fence that its post must carry. Those of its sentences whose clients were
+    /// faster than this lane are left out: repeated, they went elsewhere, and what is posted here now would be a second
+    /// copy of which nobody knows.
+    fn dispatch(&self, batch: Batch) -> (Batch, Option<u64>) {
+        let (overtaken, fence) = self.balancer().step(|routing| {
+            // A node that has left still has its place.
+            self.home.set(routing.home_of(self.key).or(self.home.get()));
+            let overtaken = self.overtaken(&batch, routing);
+            routing.fleet.dispatched(self.key, batch.len() as u64);
+            (overtaken, routing.fleet.fence(self.key))
+        });
+        (self.without(batch, &overtaken), fence)
+    }
+
+    /// The same for a batch whose post was not let in.
+    fn dispatch_again(&self, batch: Batch) -> Batch {
+        let overtaken = self.balancer().step(|routing| self.overtaken(&batch, routing));
+        self.without(batch, &overtaken)
+    }
+
+    /// The places in the batch of those sentences that went elsewhere since they came into this lane; mostly none.
+    fn overtaken(&self, batch: &Batch, routing: &Routing) -> Vec<usize> {
+        let Some(home) = self.home.get() else { return Vec::new() };
+        let unnoted = batch.unnoted().enumerate().filter_map(|(place, id)| Some((place, id?)));
+        unnoted.filter(|(_, id)| routing.has_gone_elsewhere(*id, home)).map(|(place, _)| place).collect()
+    }
+
+    /// Sends the sentences in these places of the batch on; gives the others back.
+    fn without(&self, batch: Batch, overtaken: &[usize]) -> Batch {
+        if overtaken.is_empty() {
+            return batch;
+        }
+        let mut places = 0..;
+        self.sift(batch, |item| {
+            if places.next().is_some_and(|place| overtaken.binary_search(&place).is_err()) {
+                return Some(item);
+            }
+            self.move_on(item, true);
+            None
+        })
+    }
+
+    /// Hands every sentence of a batch to `send`, and keeps those that it gives back.
+    fn sift(&self, mut batch: Batch, mut send: impl for<'a> FnMut(Item<'a>) -> Option<Item<'a>>) -> Batch {
+        let since = batch.since();
+        let mut rest = Batch::default();
+        for item in batch.drain() {
+            if let Some(item) = send(item) {
+                rest.push(item, || since.unwrap_or_else(clock::now));
+            }
+        }
+        self.recycle(batch);
+        rest
     }
 
     /// Waits for sentences; `None` once the lane is retired and empty. Meanwhile a connection that the node closes is
@@ -201,31 +250,6 @@ impl Lane {
         self.queue.borrow_mut().recycle(batch);
     }
 
-    /// The batch without those sentences whose clients were faster than this lane: repeated, they went elsewhere, and what
-    /// is posted here now would be a second copy of which nobody knows.
-    fn without_moved(&self, mut batch: Batch, was_dispatched: bool) -> Batch {
-        let moved: Vec<bool> = self.balancer().step(|routing| {
-            let home = routing.home_of(self.key).or(self.home.get());
-            let has_moved = |id: Option<SentenceId>| {
-                id.zip(home).is_some_and(|(id, home)| routing.has_gone_elsewhere(id, home))
-            };
-            batch.unnoted().map(has_moved).collect()
-        });
-        if !moved.contains(&true) {
-            return batch;
-        }
-        let since = batch.since();
-        let mut rest = Batch::default();
-        for (item, has_moved) in batch.drain().zip(moved) {
-            match has_moved {
-                true => self.move_on(item, was_dispatched),
-                false => rest.push(item, || since.unwrap_or_else(clock::now)),
-            }
-        }
-        self.recycle(batch);
-        rest
-    }
-
     /// Sends the sentences of a batch, which the node did not take, to other nodes.
     fn give_away(&self, mut batch: Batch, was_dispatched: bool) {
         for item in batch.drain() {
@@ -256,7 +280,7 @@ impl Lane {
         let mut beyond = journey.clone();
         beyond.tried.push(self.key);
         beyond.may_lie = may_lie;
-        match self.worker.offer(sentence, beyond, waiter) {
+        match self.worker.offer(sentence, beyond, waiter, None) {
             Ok(()) => {
                 let ended = match may_lie.is_some() && was_dispatched {
                     true => Ended::InDoubt,

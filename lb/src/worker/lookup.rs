@@ -102,7 +102,8 @@ impl Worker {
         for parked in round {
             let holders = holders.remove(&parked.id()).unwrap_or_default();
             let finding = Finding { holders, away: away.clone() };
-            self.place_found(parked, &finding);
+            let Parked { text, journey, waiter } = parked;
+            self.place(text.sentence(), journey, waiter, Some(&finding));
         }
     }
 }

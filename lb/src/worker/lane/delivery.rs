@@ -1,6 +1,6 @@
 //! One batch to a node that knows ids: post, read, judge, and do what the judgement says. A batch that may have been
-//! stored is repeated to the same node, with the same ids, until the node's deadline. Absent: the judgement, which is
-//! `judgement.rs`'s; old nodes.
+//! stored is repeated to the same node, with the same ids; then it moves in doubt, or, where no other node can take it, stays
+//! until its deadline. Absent: the judgement, which is `judgement.rs`'s; old nodes.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -54,6 +54,7 @@ impl Lane {
     pub(super) async fn deliver(
         &self,
         mut batch: Batch,
+        mut fence: Option<u64>,
         connection: &mut Option<NodeConnection>,
     ) -> Option<Batch> {
         // What waited behind a silent post has that much less time.
@@ -64,7 +65,7 @@ impl Lane {
         let mut doubt: Option<String> = None;
         while Instant::from_std(clock::now()) < deadline {
             self.balancer().counters.posts.add(1);
-            let posted = self.attempt(&batch, connection, deadline).await;
+            let posted = self.attempt(&batch, fence, connection, deadline).await;
             let is_reusable = matches!(&posted, Posted::Ended(Ok(response)) if response.reusable);
             let is_out_of_reach =
                 matches!(posted, Posted::Silent(_) | Posted::Ended(Err(Trouble::NotSent(_))));
@@ -88,7 +89,7 @@ impl Lane {
             }
             if doubt.is_none() {
                 // The post was not let in; its sentences may have gone elsewhere since.
-                batch = self.without_moved(batch, true);
+                batch = self.dispatch_again(batch);
             } else if is_out_of_reach || unsure_posts >= POSTS_BEFORE_MOVE {
                 batch = self.move_in_doubt(batch);
             }
@@ -102,27 +103,22 @@ impl Lane {
             sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
             self.balancer().counters.repeated.add(1);
+            fence = self.balancer().step(|routing| routing.fleet.fence(self.key));
         }
         self.give_up(batch, doubt);
         None
     }
 
     /// Moves those sentences of a batch in doubt to other nodes that other nodes take; gives the others back.
-    fn move_in_doubt(&self, mut batch: Batch) -> Batch {
+    fn move_in_doubt(&self, batch: Batch) -> Batch {
         if !self.has_refuge() {
             return batch;
         }
-        let since = batch.since();
-        let mut rest = Batch::default();
-        for item in batch.drain() {
-            if let Err(stays) = self.offer_elsewhere(item, self.home.get(), true) {
-                let (item, _) = *stays;
-                self.remember(&item);
-                rest.push(item, || since.unwrap_or_else(clock::now));
-            }
-        }
-        self.recycle(batch);
-        rest
+        self.sift(batch, |item| {
+            let (item, _) = *self.offer_elsewhere(item, self.home.get(), true).err()?;
+            self.remember(&item);
+            Some(item)
+        })
     }
 
     /// Whether sentences that may lie on the node can go elsewhere.
@@ -152,11 +148,11 @@ impl Lane {
     async fn attempt(
         &self,
         batch: &Batch,
+        fence: Option<u64>,
         connection: &mut Option<NodeConnection>,
         deadline: Instant,
     ) -> Posted {
         let patience = self.balancer().lane_limits.patience;
-        let fence = self.balancer().step(|routing| routing.fleet.fence(self.key));
         let began = Cell::new(false);
         let exchange = self.exchange(batch, fence, connection, &began);
         tokio::pin!(exchange);
